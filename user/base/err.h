@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <sysexits.h>
+
+/*
+ * Why an operation failed, ready to be shown: library code fills it, the command prints it once.
+ * The text is one line without a newline; it names the cause and, where there is one, the remedy.
+ */
+struct sj_err {
+    int status; /* the exit status this failure deserves: one of sysexits.h */
+    char text[512];
+};
+
+/*
+ * Fills *err and returns -1, so that callers can `return sj_fail(...)`.
+ * err may be NULL. status: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_NOPERM, ...
+ */
+int sj_fail(struct sj_err *err, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* Puts "prefix: " in front of the text of a failure that came from below, and returns -1. */
+int sj_fail_prefix(struct sj_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
