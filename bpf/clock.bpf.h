@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The thread clock: where the time of a request-handling thread goes (running, waiting for a CPU, asleep and why), and to
+ * which request its CPU time belongs.
+ *
+ * Where a thread serves one request at a time all of it is that request's, exactly. Where it serves several (an event
+ * loop), CPU time belongs to the socket that it last received on or sent to; after a sleep in epoll and its like, to
+ * whichever request it turns to next. The CPU time of a turn that the thread leaves for another is kept in `accounts`.
+ */
+#include "state.bpf.h"
+#include "syscalls.bpf.h"
+
+/* The test of bpf_storage makes threads without any storage, which is nearly all of them, cost no helper call. */
+static __always_inline struct thread *thread_of(struct task_struct *task)
+{
+    if (!task->bpf_storage)
+        return NULL;
+    return bpf_task_storage_get(&threads, task, NULL, 0);
+}
+
+static __always_inline struct thread *thread_make(struct task_struct *task, __u64 now)
+{
+    struct thread *t = thread_of(task);
+    if (t)
+        return t;
+    t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    if (t && !t->id) {
+        t->id = now;
+        t->in = now;
+        t->prev_in = now;
+        t->out = now;
+    }
+    return t;
+}
+
+/*
+ * The clock's reading at a moment `at` that is now or a little before: the departure of a segment, say. False when the
+ * thread was switched more than once since, so that the reading is not known any more.
+ */
+static __always_inline bool clock_read(const struct thread *t, __u64 at, struct reading *r)
+{
+    *r = t->sum;
+    if (at >= t->in) {
+        r->on += at - t->in;
+        return true;
+    }
+    if (at < t->prev_in || at > t->out)
+        return false;
+    r->on -= t->out - at;
+    r->runq -= t->last_runq;
+    __u32 cause = t->cause;
+    if (cause < SJ_CAUSE_MAX_)
+        r->blocked[cause] -= t->last_sleep;
+    return true;
+}
+
+static __always_inline void account_add(__u64 conn, __u64 turn, __u64 on)
+{
+    struct account *a = bpf_map_lookup_elem(&accounts, &conn);
+    if (a) {
+        if (a->turn != turn) {
+            a->turn = turn;
+            a->on = 0;
+        }
+        a->on += on;
+        return;
+    }
+    struct account fresh = {.turn = turn, .on = on};
+    bpf_map_update_elem(&accounts, &conn, &fresh, BPF_ANY);
+}
+
+/* The thread turns from its owner to somebody else: what it ran for the owner goes to the owner's account. */
+static __always_inline void owner_leave(struct thread *t, __u64 on)
+{
+    if (!t->owner)
+        return;
+    account_add(t->owner, t->owner_turn, (t->loop ? t->slept_on : on) - t->mark);
+    t->owner_changes++;
+}
+
+/* The thread received for this turn: from now on it works for it. CPU time since a wake-up for any event is its too. */
+static __always_inline void owner_take(struct thread *t, __u64 conn, __u64 turn, __u64 on)
+{
+    if (t->owner != conn || t->owner_turn != turn) {
+        owner_leave(t, on);
+        t->mark = t->loop ? t->slept_on : on;
+        t->owner = conn;
+        t->owner_turn = turn;
+    }
+    t->loop = 0;
+}
+
+/* A new turn begins on this thread: what ran before is nobody's, or the one's before. */
+static __always_inline void owner_begin(struct thread *t, __u64 conn, __u64 turn, __u64 on)
+{
+    owner_leave(t, on);
+    t->owner = conn;
+    t->owner_turn = turn;
+    t->mark = on;
+    t->loop = 0;
+}
+
+/*
+ * The thread answers a turn. Returns the CPU time that was the turn's own since the reading `since` (whose owner_changes
+ * were `changes`), and says whether that is an attribution.
+ */
+static __always_inline __u64 owner_answer(struct thread *t, __u64 conn, __u64 turn, __u64 on, __u64 since, __u64 changes,
+                                          bool *interleaved)
+{
+    __u64 own;
+    if (t->owner_changes == changes && (!t->owner || t->owner == conn)) {
+        own = on - since;
+        *interleaved = false;
+    } else {
+        *interleaved = true;
+        if (t->owner && t->owner != conn) {
+            owner_leave(t, on);
+            own = t->loop ? on - t->slept_on : 0;
+        } else {
+            own = on - t->mark;
+        }
+        struct account *a = bpf_map_lookup_elem(&accounts, &conn);
+        if (a && a->turn == turn) {
+            own += a->on;
+            a->on = 0;
+        }
+        if (own > on - since)
+            own = on - since;
+    }
+    t->owner = 0;
+    t->mark = on;
+    t->loop = 0;
+    return own;
+}
+
+static __always_inline void clock_switch_out(struct thread *t, struct task_struct *prev, bool preempt, __u64 now)
+{
+    t->sum.on += now - t->in;
+    t->out = now;
+    if (preempt || task_running(prev)) {
+        t->wake = now;
+        return;
+    }
+    t->wake = 0;
+    struct sleep s = sleep_of(prev);
+    t->cause = s.cause;
+    if (s.any_event && t->owner && !t->loop) {
+        t->loop = 1;
+        t->slept_on = t->sum.on;
+    }
+}
+
+static __always_inline void clock_switch_in(struct thread *t, __u64 now)
+{
+    __u64 wake = t->wake;
+    if (!wake || wake > now)
+        wake = now;
+    if (wake < t->out)
+        wake = t->out;
+    __u32 cause = t->cause;
+    __u64 sleep = wake - t->out, runq = now - wake;
+    if (cause < SJ_CAUSE_MAX_)
+        t->sum.blocked[cause] += sleep;
+    t->sum.runq += runq;
+    t->last_sleep = sleep;
+    t->last_runq = runq;
+    t->prev_in = t->in;
+    t->in = now;
+    t->switches++;
+}

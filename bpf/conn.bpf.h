@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/* Sockets: which are measured, who is the server, when data arrived and left. */
+#include "emit.bpf.h"
+
+static __always_inline bool is_unix(struct sock *sk)
+{
+    return sk->__sk_common.skc_family == AF_UNIX;
+}
+
+/* NULL when it is not TCP: a unix socket, or MPTCP, whose segments run on other sockets. */
+static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
+{
+    return is_unix(sk) || sk->sk_protocol != IPPROTO_TCP ? NULL : as_type(sk, struct tcp_sock);
+}
+
+static __always_inline __u16 swap16(__u16 v)
+{
+    return (__u16)(v << 8 | v >> 8);
+}
+
+/* Stream sockets of the three families, and of them only those that the filters could want. */
+static __always_inline bool sock_wanted(struct sock *sk)
+{
+    __u16 family = sk->__sk_common.skc_family;
+    if ((family != AF_INET && family != AF_INET6 && family != AF_UNIX) || sk->sk_type != SOCK_STREAM)
+        return false;
+    if (cfg_port) {
+        if (family == AF_UNIX)
+            return false;
+        if (sk->__sk_common.skc_num != cfg_port && swap16(sk->__sk_common.skc_dport) != cfg_port)
+            return false;
+    }
+    return true;
+}
+
+/* Is the task that acts one that the filters want? */
+static __always_inline bool task_wanted(struct task_struct *task)
+{
+    __u32 tgid = (__u32)task->tgid;
+    if (tgid == cfg_self)
+        return false;
+    if (cfg_tgid && tgid != cfg_tgid)
+        return false;
+    if (cfg_cgroup && bpf_get_current_ancestor_cgroup_id((int)cfg_cgroup_level) != cfg_cgroup)
+        return false;
+    if (cfg_by_comm) {
+        char comm[SJ_COMM_LEN];
+        comm_of(task, comm);
+        for (int i = 0; i < SJ_COMM_LEN; i++) {
+            if (comm[i] != cfg_comm[i])
+                return false;
+            if (!comm[i])
+                break;
+        }
+    }
+    return true;
+}
+
+static __always_inline bool conn_wanted(const struct conn *c)
+{
+    if (cfg_role && c->role != cfg_role)
+        return false;
+    return !cfg_port || c->port == cfg_port;
+}
+
+static __always_inline void conn_set_role(struct sock *sk, struct conn *c, __u8 role)
+{
+    c->role = role;
+    if (is_unix(sk))
+        c->port = 0;
+    else
+        c->port = role == SJ_ROLE_SERVER ? sk->__sk_common.skc_num : swap16(sk->__sk_common.skc_dport);
+}
+
+/*
+ * Who answers on a socket whose beginning was not seen? On TCP whoever has a listener on its port. An accepted unix socket
+ * has inherited the listener's name, the one that connected mostly has none; of a nameless pair whoever is asked first.
+ */
+static __always_inline void conn_find_role(struct sock *sk, struct conn *c)
+{
+    if (is_unix(sk)) {
+        struct unix_sock *u = as_type(sk, struct unix_sock);
+        if (u->addr) {
+            conn_set_role(sk, c, SJ_ROLE_SERVER);
+            return;
+        }
+        struct sock *peer = u->peer;
+        if (peer && as_type(peer, struct unix_sock)->addr)
+            conn_set_role(sk, c, SJ_ROLE_CLIENT);
+        else
+            c->symmetric = 1;
+        return;
+    }
+    struct listener key = {.port = sk->__sk_common.skc_num, .netns = sk->__sk_common.skc_net.net->ns.inum};
+    conn_set_role(sk, c, bpf_map_lookup_elem(&listeners, &key) ? SJ_ROLE_SERVER : SJ_ROLE_CLIENT);
+}
+
+static __always_inline struct conn *conn_of(struct sock *sk)
+{
+    return bpf_sk_storage_get(&conns, sk, NULL, 0);
+}
+
+/* The state of a socket, made if need be. old: it may have begun before the measurement. */
+static __always_inline struct conn *conn_make(struct sj_counters *k, struct sock *sk, bool old)
+{
+    struct conn *c = bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!c) {
+        k->no_state++;
+        return NULL;
+    }
+    if (!c->cookie) {
+        c->cookie = bpf_get_socket_cookie(sk);
+        c->old = old;
+    }
+    return c;
+}
+
+static __always_inline bool listener_key(struct sock *sk, struct listener *key)
+{
+    key->port = sk->__sk_common.skc_num;
+    key->netns = sk->__sk_common.skc_net.net->ns.inum;
+    return key->port != 0;
+}
+
+/* Bytes that lie in the socket and no recv has taken. A FIN takes a sequence number but is no byte. */
+static __always_inline bool has_unread(struct sock *sk, struct tcp_sock *tp)
+{
+    if (!tp)
+        return sk->sk_receive_queue.qlen > 0;
+    __u32 unread = tp->rcv_nxt - tp->copied_seq;
+    return unread > ((sk->sk_shutdown & RCV_SHUTDOWN) ? 1 : 0);
+}
+
+/*
+ * When was what was just read taken? TCP has read the clock when it copied the last of it.
+ */
+static __always_inline __u64 taken(struct tcp_sock *tp)
+{
+    __u64 stamp = tp ? tp->tcp_clock_cache : 0;
+    return stamp ? stamp : bpf_ktime_get_ns();
+}
+
+/*
+ * When did what was just written leave? The segment's departure time, where all that was written has been sent: on
+ * loopback the tracepoint itself runs only after the peer has been served. No clock needs to be read for it.
+ */
+static __always_inline __u64 departure(struct sock *sk, struct tcp_sock *tp, __u64 floor)
+{
+    if (tp && tp->snd_nxt == tp->write_seq) {
+        __u64 stamp = tp->tcp_wstamp_ns;
+        if (stamp >= floor) {
+            if (!sk->sk_pacing_status)
+                return stamp;
+            __u64 now = bpf_ktime_get_ns(); /* a paced segment may leave later than now */
+            return stamp < now ? stamp : now;
+        }
+    }
+    return bpf_ktime_get_ns();
+}
+
+static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock *sk)
+{
+    struct unix_sock *u = as_type(sk, struct unix_sock);
+    struct unix_address *addr = u->addr;
+    if (!addr) {
+        struct sock *peer = u->peer;
+        if (!peer)
+            return;
+        addr = as_type(peer, struct unix_sock)->addr;
+        if (!addr)
+            return;
+    }
+    int len = addr->len - (int)sizeof(__u16);
+    if (len <= 0)
+        return;
+    rec->path_len = len > SJ_UNIX_PATH_LEN ? SJ_UNIX_PATH_LEN : (__u16)len;
+    for (int i = 0; i < SJ_UNIX_PATH_LEN; i++)
+        rec->path[i] = i < len ? addr->name[0].sun_path[i] : 0;
+}
+
+/* Tells who talks to whom, once per connection and again when another process takes it over. Process context only. */
+static __noinline int announce(struct task_struct *task, struct sock *sk, struct conn *c, struct scratch *s)
+{
+    if (!task || !sk || !c || !s)
+        return 0;
+    struct sj_rec_conn *rec = &s->conn;
+    __builtin_memset(rec, 0, sizeof(*rec));
+    c->told_tgid = (__u32)task->tgid;
+    fill_head(&rec->h, c, SJ_REC_CONN, 0, bpf_ktime_get_ns());
+    rec->cgroup = bpf_get_current_cgroup_id();
+    rec->thread_group_start = task->group_leader->start_time;
+    rec->family = sk->__sk_common.skc_family;
+    comm_of(task, rec->comm);
+    if (rec->family == AF_UNIX) {
+        copy_unix_path(rec, sk);
+    } else {
+        rec->netns = sk->__sk_common.skc_net.net->ns.inum;
+        rec->local_port = sk->__sk_common.skc_num;
+        rec->peer_port = swap16(sk->__sk_common.skc_dport);
+        if (rec->family == AF_INET) {
+            *(__u32 *)rec->local = sk->__sk_common.skc_rcv_saddr;
+            *(__u32 *)rec->peer = sk->__sk_common.skc_daddr;
+        } else {
+            for (int i = 0; i < 4; i++) {
+                ((__u32 *)rec->local)[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
+                ((__u32 *)rec->peer)[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
+            }
+        }
+    }
+    if (ring_put(rec, sizeof(*rec)))
+        c->told_tgid = 0; /* again at the next turn */
+    return 0;
+}

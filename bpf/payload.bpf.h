@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * Looking at the bytes of a message without a syscall tracepoint: inside sock_recv_length and sock_send_length the task is
+ * still in its system call, its registers lead to the user's buffer, and that buffer has just been filled or read.
+ */
+#include "syscalls.bpf.h"
+
+#define IOV_WALK 8 /* pieces of a scattered message that are followed */
+
+struct user_buffer {
+    __u64 base;
+    __u64 len;
+    __u64 iov;  /* user address of the pieces after the first, when the message is scattered */
+    __u32 iovs; /* how many of them */
+};
+
+static __always_inline bool buffer_of_vector(struct user_buffer *b, __u64 iov, __u64 count)
+{
+    struct iovec first;
+    if (!count || bpf_probe_read_user(&first, sizeof(first), (void *)iov))
+        return false;
+    b->base = (__u64)first.iov_base;
+    b->len = first.iov_len;
+    b->iov = iov + sizeof(first);
+    b->iovs = (__u32)count - 1;
+    return true;
+}
+
+/*
+ * Where are the bytes that this call has just moved? Not known, and false, when the call is of another direction (io_uring
+ * completes within whatever call the task returns from), when it moves several messages, or moves no user memory at all.
+ */
+static __always_inline bool buffer_of_call(struct task_struct *task, bool receive, struct user_buffer *b)
+{
+    if (task_compat(task) || task->io_uring)
+        return false;
+    struct pt_regs *regs = task_regs(task);
+    long nr = REGS_NR(regs);
+    if (nr == (receive ? NR_read : NR_write) || nr == (receive ? NR_recvfrom : NR_sendto)) {
+        b->base = REGS_ARG(regs, 2);
+        b->len = REGS_ARG(regs, 3);
+        b->iovs = 0;
+        return true;
+    }
+    if (nr == (receive ? NR_readv : NR_writev))
+        return buffer_of_vector(b, REGS_ARG(regs, 2), REGS_ARG(regs, 3));
+    if (nr == (receive ? NR_recvmsg : NR_sendmsg)) {
+        struct user_msghdr msg;
+        if (bpf_probe_read_user(&msg, sizeof(msg), (void *)REGS_ARG(regs, 2)))
+            return false;
+        return buffer_of_vector(b, (__u64)msg.msg_iov, msg.msg_iovlen);
+    }
+    return false;
+}
+
+/*
+ * Copies all of a message, up to SJ_PAYLOAD_MAX of its `len` bytes, into the payload area of this CPU's scratch, `at` bytes
+ * from its beginning. Returns how many came, 0 when they cannot be known.
+ *
+ * A global function, and so verified once for itself: inlined at its callers it makes the verifier walk its loop for each
+ * of their many paths, and loading takes seconds.
+ */
+__noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
+{
+    struct user_buffer b;
+    struct scratch *s = my_scratch();
+    if (!s || at > SCRATCH_AT_MAX || !buffer_of_call(bpf_get_current_task_btf(), receive, &b))
+        return 0;
+    __u64 n = len < SJ_PAYLOAD_MAX ? len : SJ_PAYLOAD_MAX;
+    __u64 off = b.len < n ? b.len : n;
+    asm volatile("" : "+r"(off));
+    if (off > SJ_PAYLOAD_MAX || bpf_probe_read_user(s->payload + at, (__u32)off, (void *)b.base))
+        return 0;
+    for (__u32 i = 0; i < IOV_WALK; i++) {
+        if (off >= n || i >= b.iovs)
+            break;
+        struct iovec v = {};
+        if (bpf_probe_read_user(&v, sizeof(v), (void *)(b.iov + i * sizeof(v))))
+            break;
+        __u64 more = n - off;
+        if (v.iov_len < more)
+            more = v.iov_len;
+        asm volatile("" : "+r"(more), "+r"(off));
+        if (more > SJ_PAYLOAD_MAX || off > SJ_PAYLOAD_MAX)
+            break;
+        if (bpf_probe_read_user(s->payload + at + off, (__u32)more, (void *)v.iov_base))
+            break;
+        off += more;
+    }
+    return (int)off;
+}
+
+/*
+ * The beginning of a message, as far as its first piece goes: n <= limit bytes to dst, which has room for limit. Inlined,
+ * since it is what nearly every message needs and a call costs as much as the copy.
+ */
+static __always_inline __u32 payload_begin(void *dst, __u32 limit, __u64 len, const struct user_buffer *b)
+{
+    __u64 n = len < b->len ? len : b->len;
+    if (n > limit)
+        n = limit;
+    asm volatile("" : "+r"(n));
+    if (n > limit || bpf_probe_read_user(dst, (__u32)n, (void *)b->base))
+        return 0;
+    return (__u32)n;
+}
+
+/* The first bytes as a number, in the order in which they stand in memory on the machines that are supported. */
+#define FOUR(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
+
+static __always_inline __u8 hint_of(__u32 four)
+{
+    switch (four) {
+    case FOUR('G', 'E', 'T', ' '):
+    case FOUR('P', 'O', 'S', 'T'):
+    case FOUR('P', 'U', 'T', ' '):
+    case FOUR('H', 'E', 'A', 'D'):
+    case FOUR('D', 'E', 'L', 'E'):
+    case FOUR('O', 'P', 'T', 'I'):
+    case FOUR('P', 'A', 'T', 'C'):
+    case FOUR('C', 'O', 'N', 'N'):
+    case FOUR('T', 'R', 'A', 'C'):
+    case FOUR('P', 'R', 'O', 'P'):
+    case FOUR('H', 'T', 'T', 'P'):
+        return SJ_HINT_HTTP;
+    default:
+        break;
+    }
+    /* handshake, change of cipher, alert or data of TLS 1.x */
+    __u8 type = four & 0xff;
+    if (type >= 0x14 && type <= 0x17 && ((four >> 8) & 0xff) == 3)
+        return SJ_HINT_TLS;
+    return SJ_HINT_OTHER;
+}
+
+/* Does this message begin an HTTP answer? */
+static __always_inline bool begins_http_answer(const struct user_buffer *b)
+{
+    __u64 eight;
+    if (b->len < sizeof(eight) || bpf_probe_read_user(&eight, sizeof(eight), (void *)b->base))
+        return false;
+    return (__u32)eight == FOUR('H', 'T', 'T', 'P') && ((eight >> 32) & 0xffffff) == ('/' | '1' << 8 | '.' << 16);
+}

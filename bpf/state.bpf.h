@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * What the kernel side remembers, and its settings. Shared by every probe set: the entry points in *.bpf.c differ, this
+ * state and the machine that moves it (turn.bpf.h) do not.
+ *
+ *   conn    one per socket, in socket-local storage: dies with the socket
+ *   thread  one per request-handling thread, in task-local storage: dies with the thread
+ *   scratch one per CPU: where a record is put together before it goes into that CPU's ring. Only process context uses it,
+ *           where tracepoints run with preemption off: so it is never used twice at once. Softirq builds on its stack.
+ */
+#include "vmlinux.h"
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+
+#include <sojourn/event.h>
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define SOCK_STREAM 1
+#define IPPROTO_TCP 6
+#define RCV_SHUTDOWN 1
+#define SHUTDOWN_MASK 3
+#define MSG_PEEK 2
+#define MSG_TRUNC 0x20
+#define MSG_ERRQUEUE 0x2000
+#define EPIPE 32
+#define ECONNRESET 104
+
+enum tcp_state_number { EST = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTENING };
+
+/* Settings: written by user space between open and load, so that what is off costs nothing. */
+const volatile bool cfg_clock = true;   /* the thread clock: oncpu, runq, blocked */
+const volatile bool cfg_payload = true; /* capture what the decoders need */
+const volatile __u32 cfg_tgid = 0;
+const volatile __u16 cfg_port = 0;
+const volatile __u8 cfg_role = 0;
+const volatile bool cfg_by_comm = false;
+const volatile char cfg_comm[SJ_COMM_LEN] = {};
+const volatile __u64 cfg_cgroup = 0;
+const volatile __u32 cfg_cgroup_level = 0;
+const volatile __u32 cfg_self = 0; /* our own process is not measured */
+
+/*
+ * What the decoders ask for: a byte per connection (by cookie, modulo) that says whether whole answers are wanted. A
+ * collision makes a stranger's answers be captured in full too, nothing worse.
+ */
+#define ASKS 65536
+__u8 asks[ASKS];
+
+/* 1: existing listeners are noted; 2: existing connections get their state. See on_old_socket. */
+__u32 old_pass;
+/* A tail is flushed when its turn has been idle for this long. */
+__u64 flush_idle_ns;
+/* Set by the flush: turns that were asked and not yet answered, by role. */
+__u64 open_turns[SJ_ROLE_SLOTS];
+
+/*
+ * Where a turn stands. The word holds it in its two lowest bits and counts the turns above them, so that who moves it on by
+ * compare-and-exchange knows that the turn is still the one whose times it has read: several threads may use a socket, and
+ * exactly one of them tells a turn. A lock would do it too, at the price of two calls per message.
+ */
+enum conn_state { IDLE = 0, ASKED, ANSWERING };
+#define STATE_BITS 2
+#define STATE_OF(word) ((word) & ((1 << STATE_BITS) - 1))
+
+/* A reading of a thread clock; differences of two readings of one clock are exact. */
+struct reading {
+    __u64 on;
+    __u64 runq;
+    __u64 blocked[SJ_CAUSE_MAX_];
+};
+
+/* Each flag is a byte of its own: threads that share a socket write different ones. */
+struct conn {
+    __u32 word; /* see enum conn_state */
+    __u32 seq;
+    __u64 cookie;
+    __u64 ready;      /* first arrival that no recv has taken; written by softirq when 0, cleared by recv alone */
+    __u64 ready_last; /* latest arrival */
+    __u8 role;
+    __u8 hint;
+    __u8 leftover;  /* `ready` stands for bytes that an earlier recv left behind */
+    __u8 old;       /* older than the measurement, nothing complete seen yet */
+    __u8 symmetric; /* neither end of this unix pair has a name: who asks first is the client */
+    __u8 tail;      /* answer bytes came after what was told */
+    __u8 counted;   /* this turn is in the overflow histogram, not in the ring */
+    __u8 pipelined; /* answers without asks in between were seen */
+    __u16 port;
+    __u16 rec_flags; /* enum sj_rec_flag of the running turn */
+    __u16 ask_captured;
+    __u16 reserved;
+    __u32 ask_len;
+    __u32 told_tgid; /* of the process that was last told; 0: not told yet */
+    __u32 tid;
+    __u32 data_told; /* payload bytes of this ask that went out */
+    __u64 t0, t1, last;
+    __u64 bytes_ask, bytes_answer;
+    __u64 parent; /* client: the server-side turn for whose sake it asks */
+    __u64 parent_turn;
+    __u64 counted_ns; /* total under which the turn stands in the overflow histogram */
+    /* server: the clock of the thread when it took the ask, or at the last answer */
+    __u64 clock_id;
+    __u64 owner_changes;
+    struct reading clock;
+    __u8 ask[SJ_ASK_INLINE];
+};
+
+/*
+ * The clock of a thread, moved by sched_switch and sched_wakeup. `owner` is the connection whose request the thread works
+ * for: CPU time belongs to the socket it last received on or sent to. See clock.bpf.h.
+ */
+struct thread {
+    __u64 id; /* when it was made: tells a thread from a later one of the same number */
+    __u64 in, out, wake;
+    __u64 prev_in;    /* `in` of the run before this one */
+    __u64 last_runq;  /* what the last wait added */
+    __u64 last_sleep;
+    struct reading sum;
+    __u64 switches;
+    __u32 cause;
+    __u32 loop; /* it slept waiting for any event: whose turn comes next is not known */
+    __u64 owner, owner_turn;
+    __u64 mark;      /* sum.on when the owner's CPU time was last put to its account */
+    __u64 slept_on;  /* sum.on when it went to wait for any event */
+    __u64 owner_changes;
+};
+
+struct account {
+    __u64 turn;
+    __u64 on;
+};
+
+/* The furthest from the beginning of the payload that a copy may start. */
+#define SCRATCH_AT_MAX (sizeof(struct sj_waits) + SJ_ASK_INLINE)
+
+/* A record's head ends where the payload area begins, so that both are one piece of memory. */
+struct scratch {
+    struct sj_rec_conn conn;
+    union {
+        struct {
+            __u8 before_data[sizeof(struct sj_rec_turn) - sizeof(struct sj_rec_data)];
+            struct sj_rec_data data;
+        };
+        struct sj_rec_turn turn;
+    };
+    /* twice the limit: the verifier adds the bounds of an offset and of a length */
+    __u8 payload[SCRATCH_AT_MAX + 2 * SJ_PAYLOAD_MAX] __attribute__((aligned(8)));
+    struct sj_waits waits; /* of the turn that is being put together */
+};
+
+/*
+ * Other views of a socket, as a cast that costs nothing. (The helpers bpf_skc_to_*() cost a call each, at several places of
+ * every message.) The cast does not check: the caller knows family and protocol.
+ */
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
+#define as_type(pointer, type) ((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
+
+struct listener {
+    __u32 netns;
+    __u32 port;
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct conn);
+} conns SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, int);
+    __type(value, struct thread);
+} threads SEC(".maps");
+
+/* CPU time of turns that their thread left for another one, by socket cookie. */
+struct {
+    __uint(type, BPF_MAP_TYPE_LRU_HASH);
+    __uint(max_entries, 16384);
+    __type(key, __u64);
+    __type(value, struct account);
+} accounts SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 8192);
+    __type(key, struct listener);
+    __type(value, __u8);
+} listeners SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct scratch);
+} scratches SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __type(value, struct sj_counters);
+} counters SEC(".maps");
+
+/* A ring per CPU: producers never meet. The number of CPUs and the size are set by user space. */
+struct ring {
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 65536);
+};
+
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+    __uint(max_entries, 1);
+    __type(key, __u32);
+    __array(values, struct ring);
+} rings SEC(".maps");
+
+struct {
+    __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+    __uint(max_entries, 32768);
+    __uint(map_flags, BPF_F_NO_PREALLOC);
+    __type(key, struct sj_overflow_key);
+    __type(value, struct sj_overflow_value);
+} overflow SEC(".maps");
+
+static __always_inline struct sj_counters *my_counters(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&counters, &zero);
+}
+
+static __always_inline struct scratch *my_scratch(void)
+{
+    __u32 zero = 0;
+    return bpf_map_lookup_elem(&scratches, &zero);
+}
+
+#define COST_PERIOD 1021 /* prime, so that no pattern of probes keeps in step with it */
+
+/* Every COST_PERIOD-th run of a probe is timed. Returns the start, or 0. */
+static __always_inline __u64 cost_begin(struct sj_counters *k)
+{
+    k->cost_runs++;
+    if (k->cost_next--)
+        return 0;
+    k->cost_next = COST_PERIOD - 1;
+    return bpf_ktime_get_ns();
+}
+
+static __always_inline void cost_end(struct sj_counters *k, __u64 start)
+{
+    if (!start)
+        return;
+    k->cost_ns += bpf_ktime_get_ns() - start;
+    k->cost_samples++;
+}

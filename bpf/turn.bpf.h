@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#pragma once
+
+/*
+ * The turn machine. A turn is asked and answered: on a server socket the ask is received and the answer sent, on a client
+ * socket the other way round.
+ *
+ *   IDLE --ask--> ASKED --answer--> ANSWERING --ask--> ASKED ...
+ *
+ * A turn is told at its first answer byte, with all stages up to there: at its end it could be too late, since a unix
+ * socket dies without a word. If the answer goes on, one more small record (the tail) says where it ended: at the next
+ * ask, at the close, or when the flush finds the connection idle.
+ */
+#include "clock.bpf.h"
+#include "conn.bpf.h"
+#include "payload.bpf.h"
+
+/* What one probe run works on. */
+struct event {
+    struct sj_counters *k;
+    struct task_struct *task;
+    struct sock *sk;
+    struct tcp_sock *tp; /* NULL when it is not TCP */
+    struct conn *c;
+    struct scratch *s;
+    __u64 len;
+    bool receive;
+};
+
+/*
+ * Copies whole words. Everything that is copied here is aligned to them; where the compiler cannot see that it would copy
+ * byte by byte, and reading such bytes back as words stalls the CPU.
+ */
+static __always_inline void copy_words(void *to, const void *from, __u32 size)
+{
+    __u64 *t = to;
+    const __u64 *f = from;
+    for (__u32 i = 0; i < size / sizeof(*t); i++)
+        t[i] = f[i];
+}
+
+/* The end of an answer that went on after it was told. */
+static __always_inline void turn_tail(struct sj_counters *k, struct conn *c, __u16 flags, __u64 now)
+{
+    c->tail = 0;
+    if (c->counted) {
+        __u64 total = c->last - c->t0;
+        overflow_grow((__u32)c->port | (__u32)c->role << 16 | (__u32)c->hint << 24, c->counted_ns, total);
+        c->counted_ns = total;
+        return;
+    }
+    emit_tail(k, c, SJ_REC_TAIL, flags, now);
+}
+
+/* ---- the ask ---- */
+
+/* Puts one piece of an ask, whose captured bytes lie in the payload area, into the ring. */
+static __always_inline void tell_data(struct event *e, __u32 len, __u32 captured)
+{
+    struct scratch *s = e->s;
+    fill_head(&s->data.h, e->c, SJ_REC_DATA, 0, bpf_ktime_get_ns());
+    s->data.len = len;
+    s->data.captured = captured;
+    if (ring_put(&s->data, (sizeof(s->data) + captured) & 0x1fff))
+        e->k->lost_data++;
+    e->c->data_told += captured;
+}
+
+static __always_inline bool wants_all_of_ask(const struct conn *c)
+{
+    if (c->hint == SJ_HINT_HTTP)
+        return true;
+    /* of TLS the handshake is followed, the rest is opaque */
+    return c->hint == SJ_HINT_TLS && c->ask[0] != 0x17;
+}
+
+static __always_inline void capture_ask(struct event *e, bool begins)
+{
+    struct conn *c = e->c;
+    if (begins) {
+        struct user_buffer b;
+        if (!buffer_of_call(e->task, e->receive, &b))
+            return;
+        __u32 n = payload_begin(c->ask, SJ_ASK_INLINE, e->len, &b);
+        if (!n)
+            return;
+        c->ask_captured = (__u16)n;
+        c->ask_len = (__u32)e->len;
+        c->hint = hint_of(*(__u32 *)c->ask);
+        /* short asks are kept beside the turn */
+        if (n == e->len || !wants_all_of_ask(c))
+            return;
+    } else {
+        if (!wants_all_of_ask(c) || c->data_told >= SJ_PAYLOAD_MAX)
+            return;
+        if (c->ask_len) {
+            /* there is more than one piece: the kept one is told first, so that they come in their order */
+            copy_words(e->s->payload, c->ask, SJ_ASK_INLINE);
+            tell_data(e, c->ask_len, c->ask_captured);
+        }
+    }
+    c->ask_len = 0;
+    c->ask_captured = 0;
+    tell_data(e, (__u32)e->len, (__u32)payload_copy(e->receive, e->len, 0));
+}
+
+/* recv has taken bytes: the arrival stamp is used up. Returns it; 0 when there was none. */
+static __always_inline __u64 take_arrival(struct event *e, __u64 now, bool *leftover)
+{
+    struct conn *c = e->c;
+    __u64 arrival = c->ready;
+    c->ready = 0;
+    *leftover = c->leftover;
+    c->leftover = 0;
+    /* In this order: what arrives from here on stamps itself, what arrived before has not been read. */
+    if (has_unread(e->sk, e->tp) && !c->ready) {
+        c->ready = c->ready_last ? c->ready_last : now;
+        c->leftover = 1;
+    }
+    return arrival < now ? arrival : now;
+}
+
+static __always_inline void clock_at_ask(struct event *e, bool begins, __u64 now)
+{
+    struct conn *c = e->c;
+    struct thread *t;
+    if (c->role == SJ_ROLE_CLIENT) {
+        t = begins ? thread_of(e->task) : NULL;
+        c->parent = t ? t->owner : 0;
+        c->parent_turn = t ? t->owner_turn : 0;
+        return;
+    }
+    t = thread_make(e->task, now);
+    if (!t) {
+        e->k->no_clock++;
+        c->clock_id = 0;
+        return;
+    }
+    struct reading r;
+    if (!clock_read(t, now, &r)) {
+        now = bpf_ktime_get_ns();
+        clock_read(t, now, &r);
+        if (begins)
+            c->t1 = now;
+    }
+    if (!begins) {
+        owner_take(t, c->cookie, c->t1, r.on);
+        return;
+    }
+    owner_begin(t, c->cookie, now, r.on);
+    c->clock = r;
+    c->clock_id = t->id;
+    c->owner_changes = t->owner_changes;
+}
+
+static __always_inline void begin_turn(struct event *e, __u32 word, __u64 arrival, __u64 now, bool leftover)
+{
+    struct conn *c = e->c;
+    __u16 flags = c->old ? SJ_F_FIRST_OF_OLD : 0;
+    if (e->receive && !arrival)
+        flags |= SJ_F_ARRIVAL_UNSEEN;
+    if (leftover)
+        flags |= SJ_F_LEFTOVER;
+    c->rec_flags = flags;
+    c->old = 0;
+    c->counted = 0;
+    c->t0 = arrival ? arrival : now;
+    c->t1 = now;
+    c->bytes_ask = e->len;
+    c->bytes_answer = 0;
+    c->ask_len = 0;
+    c->ask_captured = 0;
+    c->data_told = 0;
+    /* an exchange rather than a store: whoever sees the new word sees the times */
+    __sync_lock_test_and_set(&c->word, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
+}
+
+/* Bytes of an ask: the first ones begin a turn. */
+static __always_inline void turn_ask(struct event *e)
+{
+    struct conn *c = e->c;
+    bool leftover = false;
+    __u64 arrival = 0, now;
+    __u32 word = c->word;
+    bool begins = STATE_OF(word) != ASKED;
+    if (e->receive) {
+        now = taken(e->tp);
+        arrival = take_arrival(e, now, &leftover);
+    } else {
+        now = departure(e->sk, e->tp, c->last);
+    }
+    if (c->tail)
+        turn_tail(e->k, c, 0, now);
+    if (begins) {
+        begin_turn(e, word, arrival, now, leftover);
+        e->k->opened[c->role & (SJ_ROLE_SLOTS - 1)]++;
+    } else {
+        c->bytes_ask += e->len;
+        if (!e->receive)
+            c->t1 = now;
+    }
+    if (cfg_clock)
+        clock_at_ask(e, begins, now);
+    if (cfg_payload)
+        capture_ask(e, begins);
+}
+
+/* ---- the answer ---- */
+
+/*
+ * The stages of a server's turn up to its answer at *at. The clock may have forgotten that moment, when the thread was
+ * switched more than once since: then the answer is taken to be now.
+ */
+static __always_inline void clock_at_answer(struct event *e, __u64 *at)
+{
+    struct conn *c = e->c;
+    struct sj_rec_turn *turn = &e->s->turn;
+    struct sj_waits *w = &e->s->waits;
+    if (!c->clock_id)
+        return;
+    struct thread *t = thread_of(e->task);
+    if (!t || t->id != c->clock_id) {
+        turn->h.flags |= SJ_F_HANDOFF | SJ_F_STAGES;
+        return;
+    }
+    struct reading r;
+    if (!clock_read(t, *at, &r)) {
+        *at = bpf_ktime_get_ns();
+        clock_read(t, *at, &r);
+    }
+    bool interleaved;
+    __u64 ran = r.on - c->clock.on;
+    __u64 own = owner_answer(t, c->cookie, c->t1, r.on, c->clock.on, c->owner_changes, &interleaved);
+    __u64 runq = r.runq - c->clock.runq, blocked[SJ_CAUSE_MAX_], waited = runq | (ran - own);
+    for (int i = 0; i < SJ_CAUSE_MAX_; i++) {
+        blocked[i] = r.blocked[i] - c->clock.blocked[i];
+        waited |= blocked[i];
+    }
+    turn->oncpu = own;
+    turn->h.flags |= SJ_F_STAGES;
+    if (interleaved)
+        turn->h.flags |= SJ_F_INTERLEAVED;
+    if (waited) {
+        turn->h.flags |= SJ_F_SWITCHED;
+        w->busy = ran - own;
+        w->runq = runq;
+        for (int i = 0; i < SJ_CAUSE_MAX_; i++)
+            w->blocked[i] = blocked[i];
+    }
+    c->clock = r; /* a pipelined answer goes on from here */
+    c->owner_changes = t->owner_changes;
+}
+
+/*
+ * Counts the turn in the scratch, which did not fit into the ring. Returns whether it could. Global, so that the verifier
+ * walks it once.
+ */
+__noinline int count_turn(__u32 pipelined, __u64 total)
+{
+    struct scratch *s = my_scratch();
+    struct sj_overflow_key key;
+    struct sj_overflow_value v = {.count = 1};
+    if (!s)
+        return 0;
+    const struct sj_rec_turn *r = &s->turn;
+    overflow_key_of(&key, r->h.port, r->h.role, r->h.hint);
+    v.total_ns = (__s64)total;
+    v.pipelined = pipelined;
+    if (r->h.role == SJ_ROLE_SERVER) {
+        __u64 begin = r->t[3] > r->t[1] ? r->t[3] : r->t[1];
+        v.stage_ns[0] = (__s64)(begin - r->t[0]);
+        v.stage_ns[1] = (__s64)r->oncpu;
+        if (r->h.flags & SJ_F_SWITCHED) {
+            v.stage_ns[2] = (__s64)s->waits.busy;
+            v.stage_ns[3] = (__s64)s->waits.runq;
+            for (int i = 0; i < SJ_CAUSE_MAX_; i++)
+                v.stage_ns[4] += (__s64)s->waits.blocked[i];
+        }
+        if (r->h.flags & SJ_F_HANDOFF)
+            v.stage_ns[5] = (__s64)(r->t[2] - begin);
+    } else {
+        v.stage_ns[0] = (__s64)(r->t[1] - r->t[0]);
+        v.stage_ns[1] = (__s64)(r->t[2] - r->t[1]);
+        v.stage_ns[2] = (__s64)(r->t[3] - r->t[2]);
+    }
+    key.bucket = SJ_BUCKET_SUMS;
+    if (!overflow_add(&key, &v))
+        return 0;
+    struct sj_overflow_value one = {.count = 1};
+    key.bucket = overflow_bucket(total);
+    return overflow_add(&key, &one);
+}
+
+/* Captures the beginning of the answer behind the `at` payload bytes of the record. Returns how many bytes came. */
+static __always_inline __u32 capture_answer(struct event *e, const struct user_buffer *b, __u64 at)
+{
+    struct conn *c = e->c;
+    if (c->hint == SJ_HINT_HTTP) {
+        if (asks[c->cookie & (ASKS - 1)])
+            return (__u32)payload_copy(e->receive, e->len, (__u32)at);
+        return payload_begin(e->s->payload + at, 512, e->len, b);
+    }
+    if (c->hint == SJ_HINT_TLS)
+        return payload_begin(e->s->payload + at, 64, e->len, b);
+    return 0;
+}
+
+/* Completes the record in the scratch with what follows it, and tells or counts the turn. b: NULL without payload. */
+static __always_inline void tell_turn(struct event *e, const struct user_buffer *b, bool readable)
+{
+    struct conn *c = e->c;
+    struct sj_rec_turn *r = &e->s->turn;
+    __u64 at = 0;
+    if (r->h.flags & SJ_F_SWITCHED) {
+        copy_words(e->s->payload, &e->s->waits, sizeof(e->s->waits));
+        at = sizeof(e->s->waits);
+    }
+    if (r->ask_captured) {
+        copy_words(e->s->payload + at, c->ask, SJ_ASK_INLINE);
+        at += r->ask_captured & 0xff;
+    }
+    if (cfg_payload && readable) {
+        __u32 n = capture_answer(e, b, at);
+        r->answer_captured = (__u16)n;
+        at += n;
+    }
+    if (!ring_put(r, (sizeof(*r) + at) & 0x1fff))
+        return;
+    if (!count_turn(c->pipelined, c->last - c->t0)) {
+        e->k->lost++;
+        return;
+    }
+    e->k->counted_only++;
+    c->counted = 1;
+    c->counted_ns = c->last - c->t0;
+}
+
+static __always_inline void fill_turn(struct event *e, __u64 stamp, __u64 readable)
+{
+    struct conn *c = e->c;
+    struct sj_rec_turn *r = &e->s->turn;
+    r->h.flags = c->rec_flags;
+    r->t[0] = c->t0;
+    r->t[1] = c->t1;
+    r->t[2] = e->receive ? readable : stamp;
+    r->t[3] = e->receive ? stamp : 0;
+    r->oncpu = 0;
+    r->bytes_ask = c->bytes_ask;
+    r->tid = (__u32)e->task->pid;
+    r->ask_len = c->ask_len;
+    r->answer_len = (__u32)e->len;
+    r->ask_captured = c->ask_captured;
+    r->answer_captured = 0;
+}
+
+/* The thread that asked downstream for a turn's sake got the reply: it works for that turn again. */
+static __always_inline void clock_at_reply(struct event *e)
+{
+    if (!e->c->parent)
+        return;
+    struct thread *t = thread_of(e->task);
+    if (t)
+        owner_take(t, e->c->parent, e->c->parent_turn, t->sum.on + (bpf_ktime_get_ns() - t->in));
+}
+
+/*
+ * Makes the record of this answer in the scratch, if it is one to tell: the first of its turn, or the next of a pipeline
+ * (`further`). Returns whether it is.
+ */
+static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, __u64 readable, bool further)
+{
+    struct conn *c = e->c;
+    if (STATE_OF(word) == ASKED) {
+        if (readable < c->t1)
+            readable = readable ? c->t1 : stamp;
+        fill_turn(e, stamp, readable);
+        if (__sync_val_compare_and_swap(&c->word, word, (word & ~ASKED) | ANSWERING) != word)
+            return false; /* another thread has told it, or given it up */
+        c->bytes_answer = e->len;
+        c->last = stamp;
+        e->k->answered[c->role & (SJ_ROLE_SLOTS - 1)]++;
+        return true;
+    }
+    __u64 before = c->last;
+    c->last = stamp;
+    if (STATE_OF(word) != ANSWERING) {
+        /* nothing was asked: the rest of an answer from before the measurement, or a server that speaks first */
+        if (c->old) {
+            c->t0 = stamp;
+            c->bytes_ask = 0;
+            emit_cut(e->k, c, SJ_CUT_START_UNSEEN, stamp);
+        }
+        c->old = 0;
+        return false;
+    }
+    if (!further) {
+        c->bytes_answer += e->len;
+        c->tail = 1;
+        return false;
+    }
+    c->pipelined = 1;
+    c->counted = 0;
+    fill_turn(e, stamp, readable > before ? readable : stamp);
+    e->s->turn.h.flags |= SJ_F_CONTINUED;
+    if (!e->receive)
+        e->s->turn.t[3] = before;
+    c->bytes_answer = e->len;
+    return true;
+}
+
+/* Bytes of an answer: the first ones tell the turn, later ones move its end. */
+static __always_inline void turn_answer(struct event *e)
+{
+    struct conn *c = e->c;
+    __u32 word = c->word;
+    __u64 stamp, readable = 0;
+    bool leftover, look = false, further = false;
+    struct user_buffer b;
+    if (e->receive) {
+        stamp = taken(e->tp);
+        readable = take_arrival(e, stamp, &leftover);
+        if (cfg_clock)
+            clock_at_reply(e);
+    } else {
+        stamp = departure(e->sk, e->tp, c->t1);
+    }
+    if (cfg_payload && STATE_OF(word) != IDLE && c->hint < SJ_HINT_OTHER)
+        look = buffer_of_call(e->task, e->receive, &b);
+    if (look && STATE_OF(word) == ANSWERING && c->hint == SJ_HINT_HTTP)
+        further = asks[c->cookie & (ASKS - 1)] || begins_http_answer(&b);
+    if (further && c->tail)
+        turn_tail(e->k, c, 0, stamp);
+    if (!take_turn(e, word, stamp, readable, further))
+        return;
+    if (cfg_clock && !e->receive) {
+        clock_at_answer(e, &stamp);
+        e->s->turn.t[2] = stamp;
+        c->last = stamp;
+    }
+    fill_head(&e->s->turn.h, c, SJ_REC_TURN, e->s->turn.h.flags, stamp);
+    tell_turn(e, &b, look);
+    c->ask_len = 0;
+    c->ask_captured = 0;
+}
+
+/* The turn will not be answered any more, or its answer is over. Any context. */
+static __always_inline void turn_finish(struct sj_counters *k, struct conn *c, __u32 reason, __u16 flags, __u64 now)
+{
+    __u32 word = c->word;
+    if (STATE_OF(word) == ASKED) {
+        if (__sync_val_compare_and_swap(&c->word, word, word & ~ASKED) == word)
+            emit_cut(k, c, reason, now);
+    } else if (STATE_OF(word) == ANSWERING && (c->tail || flags)) {
+        turn_tail(k, c, flags, now);
+    }
+}
