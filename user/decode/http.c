@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "decode/http.h"
+
+#include <string.h>
+
+#include "decode/http_state.h"
+
+#define ASKS_KNOWN 64 /* outstanding asks whose method is remembered */
+
+void sj_http_tell_message(struct sj_http_feed *f, struct sj_message *msg, enum sj_message_kind kind, size_t offset)
+{
+    msg->kind = kind;
+    msg->offset = offset < UINT32_MAX ? (uint32_t)offset : UINT32_MAX;
+    f->fn(f->ctx, msg);
+}
+
+void sj_http_tell(struct sj_http_feed *f, enum sj_message_kind kind, size_t offset)
+{
+    struct sj_message msg;
+
+    msg.flags = 0;
+    msg.protocol = SJ_PROTO_UNKNOWN;
+    msg.operation[0] = msg.status[0] = '\0';
+    sj_http_tell_message(f, &msg, kind, offset);
+}
+
+/* From here on the end of the message cannot be found. */
+void sj_http_go_blind(struct sj_http_feed *f, enum sj_http_phase phase)
+{
+    f->side->phase = (uint8_t)phase;
+    f->side->flags &= SJ_SIDE_ASK_UNSEEN;
+    f->i = f->n;
+    if (f->dir == SJ_DIR_ANSWER)
+        f->st->stale = true;
+}
+
+void sj_http_lose(struct sj_http_feed *f, size_t offset)
+{
+    sj_http_tell(f, SJ_MSG_LOST_SYNC, offset);
+    sj_http_go_blind(f, SJ_AT_LOST);
+}
+
+/* ---- who asked what ---- */
+
+static void remember_ask(struct sj_http *st, enum sj_http_method method)
+{
+    if (st->stale) {
+        /*
+         * An answer was lost from sight. Whoever asks anew has most likely read it, and all others: turn-taking is the
+         * rule, pipelining the exception.
+         */
+        st->unanswered = 0;
+        st->head = st->connect = 0;
+        st->stale = false;
+    }
+    if (st->unanswered < ASKS_KNOWN) {
+        st->head |= (uint64_t)(method == SJ_HTTP_HEAD) << st->unanswered;
+        st->connect |= (uint64_t)(method == SJ_HTTP_CONNECT) << st->unanswered;
+    }
+    if (st->unanswered < UINT32_MAX)
+        st->unanswered++;
+}
+
+static uint8_t recall_ask(struct sj_http *st, unsigned status)
+{
+    uint8_t flags = 0;
+
+    if (st->unanswered == 0)
+        flags |= SJ_SIDE_ASK_UNSEEN;
+    else
+        st->unanswered--;
+    if (status == 101 || ((st->connect & 1) && status >= 200 && status < 300))
+        flags |= SJ_SIDE_SWITCHES;
+    if ((st->head & 1) || status == 204 || status == 304)
+        flags |= SJ_SIDE_BODILESS;
+    st->head >>= 1;
+    st->connect >>= 1;
+    return flags;
+}
+
+/* ---- first lines ---- */
+
+static void ask_begins(struct sj_http_feed *f)
+{
+    struct sj_message msg;
+
+    remember_ask(f->st, sj_http_method_of(&f->st->line));
+    msg.flags = 0;
+    msg.protocol = SJ_PROTO_HTTP;
+    msg.status[0] = '\0';
+    sj_http_operation(&f->st->line, msg.operation, sizeof(msg.operation));
+    sj_http_tell_message(f, &msg, SJ_MSG_ASK_START, f->start);
+    f->side->flags = 0;
+    sj_http_begin_fields(f->side);
+}
+
+static void answer_begins(struct sj_http_feed *f)
+{
+    unsigned status = f->st->status.status;
+    bool interim = status < 200 && status != 101;
+    struct sj_message msg;
+
+    msg.flags = status >= 500 && status < 600 ? SJ_REQ_ERROR : status >= 400 && status < 500 ? SJ_REQ_CLIENT_ERROR : 0;
+    msg.protocol = SJ_PROTO_HTTP;
+    msg.operation[0] = '\0';
+    msg.status[0] = (char)('0' + status / 100);
+    msg.status[1] = (char)('0' + status / 10 % 10);
+    msg.status[2] = (char)('0' + status % 10);
+    msg.status[3] = '\0';
+    f->side->flags = interim ? SJ_SIDE_INTERIM : recall_ask(f->st, status);
+    sj_http_tell_message(f, &msg, interim ? SJ_MSG_INTERIM : SJ_MSG_ANSWER_START, f->start);
+    f->side->phase = SJ_AT_REASON;
+}
+
+static void begin_line(struct sj_http_feed *f)
+{
+    struct sj_http *st = f->st;
+
+    f->side->phase = SJ_AT_LINE;
+    if (f->dir == SJ_DIR_ASK)
+        memset(&st->line, 0, offsetof(struct sj_http_request_line, text));
+    else
+        memset(&st->status, 0, sizeof(st->status));
+}
+
+static void read_line(struct sj_http_feed *f)
+{
+    bool ask = f->dir == SJ_DIR_ASK;
+    enum sj_http_progress progress = ask ? sj_http_read_request(&f->st->line, f->p, f->n, &f->i)
+                                         : sj_http_read_status(&f->st->status, f->p, f->n, &f->i);
+
+    if (progress == SJ_HTTP_BAD)
+        sj_http_lose(f, f->start);
+    else if (progress == SJ_HTTP_DONE && ask)
+        ask_begins(f);
+    else if (progress == SJ_HTTP_DONE)
+        answer_begins(f);
+}
+
+static void step(struct sj_http_feed *f)
+{
+    switch (f->side->phase) {
+    case SJ_AT_START:
+        /* some clients send an empty line behind a body */
+        while (f->i < f->n && (f->p[f->i] == '\r' || f->p[f->i] == '\n'))
+            f->i++;
+        f->start = f->i;
+        if (f->i < f->n)
+            begin_line(f);
+        break;
+    case SJ_AT_LINE:
+        read_line(f);
+        break;
+    case SJ_AT_CLOSE:
+    case SJ_AT_CUT:
+    case SJ_AT_LOST:
+        f->i = f->n;
+        break;
+    default:
+        sj_http_read_rest(f);
+    }
+}
+
+/* ---- gaps, and the way back ---- */
+
+static void skip_in_line(struct sj_http_feed *f)
+{
+    if (f->dir == SJ_DIR_ASK && sj_http_request_is_plausible(&f->st->line)) {
+        ask_begins(f);
+        sj_http_go_blind(f, SJ_AT_CUT);
+    } else if (f->dir == SJ_DIR_ANSWER && sj_http_status_is_plausible(&f->st->status)) {
+        answer_begins(f);
+    } else {
+        sj_http_lose(f, f->start);
+    }
+}
+
+/* Bytes behind the piece that were not seen. */
+static void skip_gap(struct sj_http_feed *f, uint64_t gap)
+{
+    if (f->side->phase == SJ_AT_LINE)
+        skip_in_line(f);
+    switch (f->side->phase) {
+    case SJ_AT_START:
+        sj_http_lose(f, f->n);
+        break;
+    case SJ_AT_CLOSE:
+    case SJ_AT_CUT:
+    case SJ_AT_LOST:
+        break;
+    default:
+        sj_http_skip_rest(f, gap);
+    }
+}
+
+static bool http_probe(enum sj_dir dir, const uint8_t *p, size_t n)
+{
+    enum sj_http_progress progress;
+    size_t i = 0;
+
+    if (dir == SJ_DIR_ASK) {
+        struct sj_http_request_line line;
+
+        memset(&line, 0, offsetof(struct sj_http_request_line, text));
+        progress = sj_http_read_request(&line, p, n, &i);
+        return progress == SJ_HTTP_DONE || (progress == SJ_HTTP_MORE && sj_http_request_is_plausible(&line));
+    }
+    struct sj_http_status_line status = {0};
+
+    progress = sj_http_read_status(&status, p, n, &i);
+    return progress == SJ_HTTP_DONE || (progress == SJ_HTTP_MORE && sj_http_status_is_plausible(&status));
+}
+
+/* May a piece that begins like a message be one, though the side has not come to the end of the last? */
+static bool may_restart(const struct sj_http_feed *f)
+{
+    const struct sj_http_side *s = f->side;
+
+    switch (s->phase) {
+    case SJ_AT_LOST:
+    case SJ_AT_CUT:
+        return true;
+    case SJ_AT_CLOSE:
+        return f->st->unanswered > 0;
+    case SJ_AT_BODY:
+    case SJ_AT_CHUNK_SIZE:
+    case SJ_AT_CHUNK_DATA:
+        /* an answer to a HEAD that was not seen; or a body withheld since the answer came without a 100 */
+        return s->flags & SJ_SIDE_ASK_UNSEEN || (s->flags & SJ_SIDE_UNTOUCHED && f->st->unanswered == 0);
+    default:
+        return false;
+    }
+}
+
+static void http_feed(void *state, enum sj_dir dir, const uint8_t *p, size_t n, uint64_t gap, sj_message_fn fn,
+                      void *ctx)
+{
+    struct sj_http *st = state;
+    struct sj_http_feed f = {.st = st, .side = &st->side[dir], .dir = dir, .p = p, .n = n, .fn = fn, .ctx = ctx};
+
+    if (st->switched)
+        return;
+    if (n > 0 && may_restart(&f) && http_probe(dir, p, n))
+        f.side->phase = SJ_AT_START;
+    while (f.i < n && !st->switched)
+        step(&f);
+    if (gap > 0 && !st->switched)
+        skip_gap(&f, gap);
+}
+
+static void http_init(void *state)
+{
+    struct sj_http *st = state;
+
+    memset(st, 0, offsetof(struct sj_http, line) + offsetof(struct sj_http_request_line, text));
+}
+
+static bool http_whole(const void *state)
+{
+    const struct sj_http *st = state;
+    const struct sj_http_side *s = &st->side[SJ_DIR_ANSWER];
+
+    if (st->switched || s->flags & (SJ_SIDE_ASK_UNSEEN | SJ_SIDE_INTERIM))
+        return true;
+    return s->phase == SJ_AT_START || s->phase >= SJ_AT_CLOSE;
+}
+
+const struct sj_decoder sj_http_decoder = {
+    .protocol = SJ_PROTO_HTTP,
+    .state_size = sizeof(struct sj_http),
+    .probe = http_probe,
+    .init = http_init,
+    .feed = http_feed,
+    .whole = http_whole,
+};
