@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "collect/live.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "collect/collector.h"
+#include "collect/counted.h"
+#include "collect/processes.h"
+#include "decode/assemble.h"
+#include "probe/probe.h"
+
+#define MS 1000000ULL
+#define TICK_NS (100 * MS)
+/* A turn is told as over within IDLE + FLUSH + the delays of polling and merging: less than a second. */
+#define FLUSH_NS (400 * MS)
+#define IDLE_NS (400 * MS)
+#define POLL_LEAST_NS (1 * MS)
+#define POLL_MOST_NS (25 * MS)
+
+struct live {
+    const struct sj_measure_options *opts;
+    const struct sj_sink *sink;
+    struct sj_filter filter; /* what the kernel has not applied already */
+    struct sj_probe *probe;
+    struct sj_collector collector;
+    struct sj_assembler *assembler;
+    struct sj_processes *processes;
+    struct sj_measurement measurement;
+    uint64_t delivered;
+    uint64_t unparsed;
+    uint64_t flushed; /* when the last flush began */
+    uint64_t expired; /* the flush up to which requests were finished */
+    pid_t child;
+};
+
+static uint64_t clock_ns(clockid_t id)
+{
+    struct timespec t;
+    clock_gettime(id, &t);
+    return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
+}
+
+static double cpu_seconds(void)
+{
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* ---- what the assembler asks for ---- */
+
+static int on_request(void *ctx, const struct sj_request *req, struct sj_err *err)
+{
+    struct live *l = ctx;
+    if (!sj_filter_match(&l->filter, req))
+        return 0;
+    l->delivered++;
+    if (req->flags & SJ_REQ_UNPARSED)
+        l->unparsed++;
+    return l->sink->request ? l->sink->request(l->sink->ctx, req, err) : 0;
+}
+
+static const struct sj_process *on_process(void *ctx, uint32_t tgid)
+{
+    return sj_processes_find(((struct live *)ctx)->processes, tgid);
+}
+
+static void on_seen(void *ctx, const struct sj_rec_conn *rec)
+{
+    sj_processes_learn(((struct live *)ctx)->processes, rec);
+}
+
+static void on_want_answers(void *ctx, uint64_t conn)
+{
+    sj_probe_want_answers(((struct live *)ctx)->probe, conn);
+}
+
+static int on_record(void *ctx, const struct sj_rec *rec, uint32_t len, struct sj_err *err)
+{
+    return sj_assembler_record(((struct live *)ctx)->assembler, rec, len, err);
+}
+
+/* ---- start and end ---- */
+
+static int open_rings(struct live *l, struct sj_err *err)
+{
+    unsigned n = sj_probe_rings(l->probe);
+    if (sj_collector_open(&l->collector, n, err))
+        return -1;
+    for (unsigned i = 0; i < n; i++)
+        if (sj_ring_open(&l->collector.rings[i], sj_probe_ring_fd(l->probe, i), sj_probe_ring_bytes(l->probe), err))
+            return -1;
+    return 0;
+}
+
+static int live_open(struct live *l, struct sj_err *err)
+{
+    struct sj_assembler_ops ops = {.ctx = l,
+                                   .request = on_request,
+                                   .process = on_process,
+                                   .seen = on_seen,
+                                   .want_answers = on_want_answers};
+    l->processes = sj_processes_new();
+    l->assembler = sj_assembler_new(&ops);
+    if (!l->processes || !l->assembler)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    /* the kernel applies these, and for a process tree or a cgroup tree it knows better than one id can say */
+    l->filter = l->opts->filter;
+    l->filter.pid = 0;
+    l->filter.cgroup = 0;
+    l->filter.comm[0] = '\0';
+    if (sj_probe_open(l->opts, &l->probe, err))
+        return -1;
+    return open_rings(l, err);
+}
+
+static void live_close(struct live *l)
+{
+    sj_collector_close(&l->collector);
+    sj_probe_close(l->probe);
+    sj_assembler_free(l->assembler);
+    sj_processes_free(l->processes);
+}
+
+static void describe(struct live *l)
+{
+    struct sj_measurement *m = &l->measurement;
+    unsigned stages = sj_stages_of_role(SJ_ROLE_SERVER) | sj_stages_of_role(SJ_ROLE_CLIENT);
+    unsigned clock = 1U << SJ_STAGE_ONCPU | 1U << SJ_STAGE_BUSY | 1U << SJ_STAGE_RUNQ | 1U << SJ_STAGE_BLOCKED |
+                     1U << SJ_STAGE_HANDOFF;
+    if (l->opts->stages == SJ_STAGES_NONE)
+        stages = 0;
+    else if (l->opts->stages == SJ_STAGES_QUEUE)
+        stages &= ~clock;
+    if (gethostname(m->host, sizeof(m->host) - 1))
+        m->host[0] = '\0';
+    snprintf(m->label, sizeof(m->label), "%s", l->opts->label ? l->opts->label : "");
+    snprintf(m->probe_set, sizeof(m->probe_set), "%s", sj_probe_set_name(l->probe));
+    m->stages = stages;
+    m->start_mono_ns = clock_ns(CLOCK_MONOTONIC);
+    m->start_real_ns = clock_ns(CLOCK_REALTIME);
+}
+
+static int start_child(struct live *l, struct sj_err *err)
+{
+    if (!l->opts->child)
+        return 0;
+    l->child = fork();
+    if (l->child < 0)
+        return sj_fail(err, EX_OSERR, "cannot start %s: %s", l->opts->child[0], strerror(errno));
+    if (l->child)
+        return 0;
+    signal(SIGPIPE, SIG_DFL);
+    execvp(l->opts->child[0], l->opts->child);
+    fprintf(stderr, "sojourn: cannot run %s: %s\n", l->opts->child[0], strerror(errno));
+    _exit(errno == ENOENT ? 127 : 126);
+}
+
+static bool child_ended(struct live *l, int *child_status)
+{
+    int status;
+    if (l->child <= 0)
+        return false;
+    pid_t got = waitpid(l->child, &status, WNOHANG);
+    if (got == 0 || (got < 0 && errno == EINTR))
+        return false;
+    *child_status = got < 0 ? EX_OSERR : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    l->child = 0;
+    return true;
+}
+
+/* ---- the loop ---- */
+
+static int poll_once(struct live *l, uint64_t now, double *fill, struct sj_err *err)
+{
+    if (now - l->flushed >= FLUSH_NS) {
+        l->flushed = now;
+        if (sj_probe_flush(l->probe, IDLE_NS, NULL, err))
+            return -1;
+    }
+    uint64_t until = now - SJ_MERGE_DELAY_NS;
+    if (sj_collector_poll(&l->collector, until, on_record, l, fill, err))
+        return -1;
+    /* all tails that the flush told have been read: what was idle by then is over */
+    if (l->expired < l->flushed && until > l->flushed + 2 * SJ_MERGE_DELAY_NS) {
+        l->expired = l->flushed;
+        return sj_assembler_expire(l->assembler, l->flushed - IDLE_NS, err);
+    }
+    return 0;
+}
+
+static int measure(struct live *l, const volatile sig_atomic_t *stop, int *child_status, struct sj_err *err)
+{
+    uint64_t start = l->measurement.start_mono_ns, tick = start, pause = 5 * MS;
+    uint64_t deadline = l->opts->duration_ns ? start + l->opts->duration_ns : UINT64_MAX;
+    double fill;
+    l->flushed = start;
+    l->expired = start;
+    for (;;) {
+        uint64_t now = clock_ns(CLOCK_MONOTONIC);
+        if (*stop || now >= deadline || child_ended(l, child_status))
+            return 0;
+        if (poll_once(l, now, &fill, err))
+            return -1;
+        if (now - tick >= TICK_NS) {
+            tick = now;
+            if (l->sink->tick && l->sink->tick(l->sink->ctx, now, err))
+                return -1;
+        }
+        if (fill > 0.25 && pause > POLL_LEAST_NS)
+            pause /= 2;
+        else if (fill < 0.05 && pause < POLL_MOST_NS)
+            pause += MS;
+        uint64_t left = deadline - now;
+        uint64_t ns = pause < left ? pause : left;
+        struct timespec t = {.tv_sec = (time_t)(ns / 1000000000ULL), .tv_nsec = (long)(ns % 1000000000ULL)};
+        nanosleep(&t, NULL);
+    }
+}
+
+/* Turns that began and neither ended nor are waiting: a unix socket was closed in the middle of one. */
+static uint64_t vanished(const struct sj_counters *k, const uint64_t open[SJ_ROLE_SLOTS])
+{
+    uint64_t n = 0;
+    for (int role = 0; role < SJ_ROLE_SLOTS; role++) {
+        uint64_t gone = k->answered[role] + k->cut[role] + open[role];
+        if (k->opened[role] > gone)
+            n += k->opened[role] - gone;
+        n += open[role];
+    }
+    return n;
+}
+
+static int tell_counted(struct live *l, struct sj_completeness *done, struct sj_err *err)
+{
+    struct sj_counted_table table;
+    sj_counted_init(&table);
+    int status = sj_probe_overflow(l->probe, sj_counted_cell, &table, err);
+    const struct sj_filter *f = &l->opts->filter;
+    bool blind = f->operation[0] || f->container[0] || f->slower_ns;
+    for (size_t i = 0; !status && i < table.count; i++) {
+        const struct sj_counted *row = &table.rows[i];
+        if (blind || (f->protocol >= 0 && f->protocol != row->protocol)) {
+            done->lower_bound = true;
+            continue;
+        }
+        done->counted_only += row->total.count;
+        done->lower_bound |= row->lower_bound;
+        if (l->sink->counted)
+            status = l->sink->counted(l->sink->ctx, row, err);
+    }
+    sj_counted_fini(&table);
+    return status;
+}
+
+static int finish(struct live *l, double cpu_before, struct sj_err *err)
+{
+    struct sj_outcome out = {0};
+    struct sj_assembler_stats stats;
+    struct sj_counters k;
+    uint64_t open[SJ_ROLE_SLOTS];
+    double fill;
+    sj_probe_detach(l->probe);
+    uint64_t end = clock_ns(CLOCK_MONOTONIC);
+    if (sj_probe_flush(l->probe, 0, open, err) || sj_collector_poll(&l->collector, UINT64_MAX, on_record, l, &fill, err) ||
+        sj_assembler_finish(l->assembler, err) || tell_counted(l, &out.completeness, err) ||
+        sj_probe_counters(l->probe, &k, err))
+        return -1;
+    sj_assembler_stats(l->assembler, &stats);
+    uint64_t cut_told = stats.cut_records, cut = 0;
+    for (int role = 0; role < SJ_ROLE_SLOTS; role++)
+        cut += k.cut[role];
+    struct sj_completeness *c = &out.completeness;
+    c->detailed = l->delivered;
+    c->unparsed = l->unparsed;
+    c->cut_off = stats.cut_off + (cut > cut_told ? cut - cut_told : 0) + vanished(&k, open);
+    c->lost = k.lost + k.no_state + l->collector.refused + sj_probe_misses(l->probe);
+    out.duration_s = (double)(end - l->measurement.start_mono_ns) / 1e9;
+    double requests = (double)(stats.detailed + c->counted_only);
+    out.kernel_seconds_per_request = NAN;
+    if (k.cost_samples && requests > 0)
+        out.kernel_seconds_per_request =
+            (double)k.cost_ns / (double)k.cost_samples * (double)k.cost_runs / 1e9 / requests;
+    out.user_cpu_ratio = (cpu_seconds() - cpu_before) / out.duration_s;
+    return l->sink->end ? l->sink->end(l->sink->ctx, &out, err) : 0;
+}
+
+int sj_live_run(const struct sj_measure_options *opts, const struct sj_sink *sink, const volatile sig_atomic_t *stop,
+                int *child_status, struct sj_err *err)
+{
+    struct live *l = calloc(1, sizeof(*l));
+    if (!l)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    l->opts = opts;
+    l->sink = sink;
+    int status = live_open(l, err);
+    if (!status) {
+        describe(l);
+        double cpu = cpu_seconds();
+        fputs("measuring\n", stderr);
+        status = sink->begin ? sink->begin(sink->ctx, &l->measurement, err) : 0;
+        if (!status)
+            status = start_child(l, err);
+        if (!status)
+            status = measure(l, stop, child_status, err);
+        if (!status)
+            status = finish(l, cpu, err);
+    }
+    live_close(l);
+    free(l);
+    return status;
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/err.h"
+
+/* What this kernel and these rights allow. Found by trying and by the kernel's BTF, never by its version number. */
+
+struct sj_kernel_feature {
+    const char *name;        /* "btf", "sk_data_ready", ... */
+    bool have;
+    bool required;
+    const char *consequence; /* what is switched off without it, or what to do */
+};
+
+#define SJ_KERNEL_FEATURES 16
+
+/* Fills features[0..n) and returns n. Needs no rights; what cannot be told without them is left out. */
+unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES]);
+
+/* Can requests be measured here with this probe set (NULL: any)? 0, or -1 with *err: EX_NOPERM or EX_UNAVAILABLE. */
+int sj_kernel_require(const char *probe_set, struct sj_err *err);
+
+/* Why did the kernel refuse the programs with this errno? Returns -1 with *err. */
+int sj_kernel_explain_load(int error, struct sj_err *err);
+
+/* The lockdown mode, "none", "integrity", "confidentiality", or "unknown". */
+const char *sj_kernel_lockdown(void);

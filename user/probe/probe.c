@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "probe/probe.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "probe/kernel.h"
+#include "socket.skel.h"
+
+struct sj_probe {
+    struct socket_bpf *skel;
+    struct bpf_link *flush;
+    struct bpf_link *old;
+    int *ring_fds;
+    unsigned cpus;
+    uint32_t ring_bytes;
+};
+
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+    (void)level;
+    (void)fmt;
+    (void)ap;
+    return 0;
+}
+
+static uint32_t ring_size(uint32_t total, unsigned cpus)
+{
+    uint32_t least = 4 * SJ_PAYLOAD_MAX; /* a page would do for the kernel, but not for a record with its payload */
+    long page = sysconf(_SC_PAGESIZE);
+    if (page > (long)least)
+        least = (uint32_t)page;
+    uint32_t size = least;
+    while ((uint64_t)size * 2 * cpus <= total)
+        size *= 2;
+    return size;
+}
+
+static void configure(struct socket_bpf *skel, const struct sj_measure_options *o)
+{
+    skel->rodata->cfg_clock = o->stages == SJ_STAGES_ALL || o->stages == SJ_STAGES_ACCEPT;
+    skel->rodata->cfg_payload = o->payload;
+    skel->rodata->cfg_tgid = o->filter.pid;
+    skel->rodata->cfg_port = o->filter.port;
+    skel->rodata->cfg_role = o->filter.role;
+    skel->rodata->cfg_by_comm = o->filter.comm[0] != '\0';
+    memcpy((void *)(uintptr_t)skel->rodata->cfg_comm, o->filter.comm, sizeof(o->filter.comm));
+    skel->rodata->cfg_cgroup = o->filter.cgroup;
+    skel->rodata->cfg_cgroup_level = o->filter.cgroup_level;
+    skel->rodata->cfg_self = (uint32_t)getpid();
+    if (!skel->rodata->cfg_clock) {
+        bpf_program__set_autoload(skel->progs.on_switch, false);
+        bpf_program__set_autoload(skel->progs.on_wakeup, false);
+    }
+}
+
+static int make_rings(struct sj_probe *p, struct sj_err *err)
+{
+    p->ring_fds = calloc(p->cpus, sizeof(*p->ring_fds));
+    if (!p->ring_fds)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+        p->ring_fds[cpu] = -1;
+    for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
+        int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "sj_ring", 0, 0, p->ring_bytes, NULL);
+        if (fd < 0)
+            return sj_fail(err, EX_OSERR, "cannot make a ring of %u KiB for each of %u CPUs: %s; try a smaller --ring",
+                           p->ring_bytes / 1024, p->cpus, strerror(errno));
+        p->ring_fds[cpu] = fd;
+        if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.rings), &cpu, &fd, BPF_ANY))
+            return sj_fail(err, EX_OSERR, "cannot place the ring of CPU %u: %s", cpu, strerror(errno));
+    }
+    return 0;
+}
+
+/* Runs an iterator to its end; what it prints is nothing. */
+static int run_iterator(const struct bpf_link *link, struct sj_err *err)
+{
+    sj_autoclose int fd = bpf_iter_create(bpf_link__fd(link));
+    if (fd < 0)
+        return sj_fail(err, EX_OSERR, "cannot walk the sockets: %s", strerror(errno));
+    char buf[256];
+    ssize_t n;
+    do
+        n = read(fd, buf, sizeof(buf));
+    while (n > 0 || (n < 0 && (errno == EINTR || errno == EAGAIN)));
+    if (n < 0)
+        return sj_fail(err, EX_OSERR, "cannot walk the sockets: %s", strerror(errno));
+    return 0;
+}
+
+static int attach(struct sj_probe *p, struct sj_err *err)
+{
+    struct socket_bpf *s = p->skel;
+    struct {
+        struct bpf_program *prog;
+        struct bpf_link **link;
+    } points[] = {
+        {s->progs.on_state, &s->links.on_state},       {s->progs.on_data_ready, &s->links.on_data_ready},
+        {s->progs.on_recv, &s->links.on_recv},         {s->progs.on_send, &s->links.on_send},
+        {s->progs.on_switch, &s->links.on_switch},     {s->progs.on_wakeup, &s->links.on_wakeup},
+    };
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        if (!bpf_program__autoload(points[i].prog))
+            continue;
+        struct bpf_link *link = bpf_program__attach(points[i].prog);
+        if (!link)
+            return sj_fail(err, EX_OSERR, "cannot attach %s: %s", bpf_program__section_name(points[i].prog),
+                           strerror(errno));
+        *points[i].link = link;
+    }
+    p->old = bpf_program__attach_iter(s->progs.on_old_socket, NULL);
+    union bpf_iter_link_info info = {.map.map_fd = (__u32)bpf_map__fd(s->maps.conns)};
+    LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+    p->flush = bpf_program__attach_iter(s->progs.on_flush, &opts);
+    if (!p->old || !p->flush)
+        return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
+    for (uint32_t pass = 1; pass <= 2; pass++) {
+        s->bss->old_pass = pass;
+        if (run_iterator(p->old, err))
+            return -1;
+    }
+    return 0;
+}
+
+static int load(struct sj_probe *p, const struct sj_measure_options *opts, struct sj_err *err)
+{
+    p->skel = socket_bpf__open();
+    if (!p->skel)
+        return sj_fail(err, EX_SOFTWARE, "cannot open the BPF object: %s", strerror(errno));
+    configure(p->skel, opts);
+    if (bpf_map__set_max_entries(p->skel->maps.rings, p->cpus))
+        return sj_fail(err, EX_SOFTWARE, "cannot size the map of rings: %s", strerror(errno));
+    if (socket_bpf__load(p->skel))
+        return sj_kernel_explain_load(errno, err);
+    return 0;
+}
+
+int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
+{
+    libbpf_set_print(quiet);
+    if (sj_kernel_require(opts->probe_set, err))
+        return -1;
+    int cpus = libbpf_num_possible_cpus();
+    if (cpus < 1)
+        return sj_fail(err, EX_OSERR, "cannot tell the number of CPUs: %s", strerror(-cpus));
+    struct sj_probe *p = calloc(1, sizeof(*p));
+    if (!p)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    p->cpus = (unsigned)cpus;
+    p->ring_bytes = ring_size(opts->ring_bytes, p->cpus);
+    /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done. */
+    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    setrlimit(RLIMIT_MEMLOCK, &unlimited);
+    if (load(p, opts, err) || make_rings(p, err) || attach(p, err)) {
+        sj_probe_close(p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+void sj_probe_detach(struct sj_probe *p)
+{
+    socket_bpf__detach(p->skel);
+}
+
+void sj_probe_close(struct sj_probe *p)
+{
+    if (!p)
+        return;
+    bpf_link__destroy(p->flush);
+    bpf_link__destroy(p->old);
+    socket_bpf__destroy(p->skel);
+    for (unsigned cpu = 0; p->ring_fds && cpu < p->cpus; cpu++)
+        if (p->ring_fds[cpu] >= 0)
+            close(p->ring_fds[cpu]);
+    free(p->ring_fds);
+    free(p);
+}
+
+const char *sj_probe_set_name(const struct sj_probe *p)
+{
+    (void)p;
+    return "socket";
+}
+
+unsigned sj_probe_rings(const struct sj_probe *p)
+{
+    return p->cpus;
+}
+
+int sj_probe_ring_fd(const struct sj_probe *p, unsigned cpu)
+{
+    return p->ring_fds[cpu];
+}
+
+uint32_t sj_probe_ring_bytes(const struct sj_probe *p)
+{
+    return p->ring_bytes;
+}
+
+int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err)
+{
+    memset(p->skel->bss->open_turns, 0, sizeof(p->skel->bss->open_turns));
+    p->skel->bss->flush_idle_ns = idle_ns;
+    if (run_iterator(p->flush, err))
+        return -1;
+    if (open_turns)
+        memcpy(open_turns, p->skel->bss->open_turns, sizeof(p->skel->bss->open_turns));
+    return 0;
+}
+
+int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct sj_err *err)
+{
+    enum { WORDS = sizeof(struct sj_counters) / sizeof(uint64_t) };
+    sj_autofree uint64_t *values = calloc(p->cpus, sizeof(struct sj_counters));
+    uint64_t sum[WORDS] = {0};
+    uint32_t zero = 0;
+    if (!values)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.counters), &zero, values))
+        return sj_fail(err, EX_OSERR, "cannot read the kernel side's counters: %s", strerror(errno));
+    for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+        for (unsigned i = 0; i < WORDS; i++)
+            sum[i] += values[cpu * WORDS + i];
+    memcpy(out, sum, sizeof(*out));
+    return 0;
+}
+
+uint64_t sj_probe_misses(const struct sj_probe *p)
+{
+    uint64_t misses = 0;
+    struct bpf_program *prog;
+    bpf_object__for_each_program(prog, p->skel->obj) {
+        struct bpf_prog_info info = {0};
+        uint32_t len = sizeof(info);
+        int fd = bpf_program__fd(prog);
+        if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
+            misses += info.recursion_misses;
+    }
+    return misses;
+}
+
+void sj_probe_want_answers(struct sj_probe *p, uint64_t conn)
+{
+    p->skel->bss->asks[conn % sizeof(p->skel->bss->asks)] = 1;
+}
+
+int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err)
+{
+    enum { WORDS = sizeof(struct sj_overflow_value) / sizeof(int64_t) };
+    int fd = bpf_map__fd(p->skel->maps.overflow);
+    sj_autofree int64_t *values = calloc(p->cpus, sizeof(struct sj_overflow_value));
+    if (!values)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    struct sj_overflow_key key, next;
+    for (void *from = NULL; bpf_map_get_next_key(fd, from, &next) == 0; from = &key) {
+        key = next;
+        if (bpf_map_lookup_elem(fd, &key, values))
+            continue;
+        int64_t sum[WORDS] = {0};
+        for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+            for (unsigned i = 0; i < WORDS; i++)
+                sum[i] += values[cpu * WORDS + i];
+        struct sj_overflow_value v;
+        memcpy(&v, sum, sizeof(v));
+        if (fn(ctx, &key, &v, err))
+            return -1;
+    }
+    return 0;
+}

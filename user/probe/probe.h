@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sojourn/event.h>
+
+#include "base/err.h"
+#include "options.h"
+
+/*
+ * The kernel side as seen from user space: opens, configures, loads and attaches the BPF programs, and reads what they
+ * keep. Everything is held by file descriptors of this process alone: however it ends, nothing stays behind.
+ */
+struct sj_probe;
+
+/*
+ * Loads and attaches. When it returns 0 every connection, old or new, is being measured; *out is owned by the caller, who
+ * closes it with sj_probe_close(). Otherwise -1 with *err: EX_NOPERM, EX_UNAVAILABLE, EX_OSERR.
+ */
+int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err);
+void sj_probe_close(struct sj_probe *p);
+
+/* "socket": which set of tracepoints is attached. */
+const char *sj_probe_set_name(const struct sj_probe *p);
+
+/* The rings, one per CPU: their number, and the descriptor and size in bytes of one. */
+unsigned sj_probe_rings(const struct sj_probe *p);
+int sj_probe_ring_fd(const struct sj_probe *p, unsigned cpu);
+uint32_t sj_probe_ring_bytes(const struct sj_probe *p);
+
+/*
+ * Tells the tails of answers whose connection has been idle for idle_ns, and counts the turns that are waiting for their
+ * answer into open_turns[role] (may be NULL).
+ */
+int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err);
+
+/* The counters, summed over the CPUs. */
+int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct sj_err *err);
+
+/* Runs of probes that the kernel skipped because the same probe was running on that CPU. */
+uint64_t sj_probe_misses(const struct sj_probe *p);
+
+/* Asks that whole answers be captured on this connection from now on. */
+void sj_probe_want_answers(struct sj_probe *p, uint64_t conn);
+
+typedef int (*sj_overflow_fn)(void *ctx, const struct sj_overflow_key *key, const struct sj_overflow_value *sum,
+                              struct sj_err *err);
+/* Calls fn for each cell of the overflow histogram, with its sum over the CPUs. */
+int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err);
+
+/* Stops measuring: detaches all probes but keeps the maps, so that what is left can be read. */
+void sj_probe_detach(struct sj_probe *p);
