@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "base/out.h"
+#include "series/report.h"
+
+/*
+ * The report as JSON, schema sojourn.report/1 (docs/sojourn.1 describes it): times in seconds, what is unknown has no
+ * key. Ends with a newline.
+ */
+void sj_report_json(struct sj_out *out, const struct sj_report *report);

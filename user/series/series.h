@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "model/hist.h"
+#include "request.h"
+#include "source.h"
+
+/*
+ * Sums finished requests up: one row per service (service, role, protocol, port, container) and per operation of it.
+ * How much is kept is bounded, in rows and in bytes. Beyond that no new rows are made: requests flow into a row for the
+ * rest, so that totals stay exact and only names are lost.
+ */
+struct sj_series;
+
+struct sj_series_limits {
+    size_t rows;  /* services and operations together */
+    size_t bytes; /* of memory, approximately */
+};
+
+/* What is kept without other wishes. */
+#define SJ_SERIES_ROWS 2000
+#define SJ_SERIES_BYTES ((size_t)6 << 20)
+
+/* Statuses that a row tells apart; others are counted together. */
+#define SJ_STATUSES 8
+
+struct sj_status_count {
+    char status[16];
+    uint64_t requests;
+};
+
+/*
+ * What is known of a set of requests. A stage's histogram holds only the requests in which it was not zero, and is NULL
+ * until there is one; the zeros are implied by sj_cell_known(). Use the functions below rather than the histograms.
+ */
+struct sj_cell {
+    uint64_t requests; /* with detail */
+    uint64_t errors;
+    uint64_t client_errors;
+    uint64_t interleaved;
+    uint64_t unparsed;
+    uint64_t pipelined;
+    uint64_t no_arrival; /* their queue is unknown */
+    uint64_t no_stages;  /* what their service time was spent on is unknown */
+    struct sj_hist total;
+    struct sj_hist *stage[SJ_STAGE_MAX_];
+    struct sj_hist *cause[SJ_CAUSE_MAX_];
+    struct sj_status_count status[SJ_STATUSES]; /* unused ones have 0 requests */
+    uint64_t other_statuses;
+};
+
+/* In how many of the requests the stage is known, be it as 0. */
+uint64_t sj_cell_known(const struct sj_cell *c, enum sj_stage stage);
+
+/*
+ * A stage, or a cause of its being blocked: sum in ns, and the quantile p in seconds, over the requests in which it is
+ * known. The quantile is NaN when there are none.
+ */
+uint64_t sj_cell_stage_sum(const struct sj_cell *c, enum sj_stage stage);
+uint64_t sj_cell_cause_sum(const struct sj_cell *c, enum sj_cause cause);
+double sj_cell_stage_quantile(const struct sj_cell *c, enum sj_stage stage, double p);
+double sj_cell_cause_quantile(const struct sj_cell *c, enum sj_cause cause, double p);
+
+/* NULL limits: the defaults. Returns NULL when there is no memory. Release it with sj_series_free(). */
+struct sj_series *sj_series_new(const struct sj_series_limits *limits);
+void sj_series_free(struct sj_series *s);
+
+/* Counts a finished request. Keeps copies of its strings. 0, or -ENOMEM, then it is counted in part. */
+int sj_series_add(struct sj_series *s, const struct sj_request *req);
+
+/* Adds turns without detail to the row of their service. 0 or -ENOMEM. */
+int sj_series_add_counted(struct sj_series *s, const struct sj_counted *counted);
+
+/* Memory in use, in bytes, approximately. */
+size_t sj_series_bytes(const struct sj_series *s);
+
+struct sj_operation_view {
+    const char *operation;
+    bool rest; /* the operations beyond the limits, together */
+    const struct sj_cell *cell;
+};
+
+struct sj_service_view {
+    const char *service;
+    const char *container;
+    uint8_t role;
+    uint8_t protocol;
+    uint16_t port;
+    bool rest;                   /* the services beyond the limits, together: only the role is common to them */
+    uint32_t pid;                /* when there is only one, else 0 */
+    uint32_t pids;               /* how many there were, at most SJ_PIDS_MAX; 0 when unknown */
+    const struct sj_cell *cell;  /* all requests with detail */
+    uint64_t requests;           /* cell->requests and the counted ones */
+    const struct sj_hist *total; /* of all of them */
+    uint64_t counted;
+    bool lower_bound; /* counted may hold several requests each */
+    uint64_t counted_stage_ns[SJ_STAGE_MAX_];
+    struct sj_operation_view *operations; /* owned by the snapshot; those without a name are left out */
+    size_t n_operations;
+};
+
+#define SJ_PIDS_MAX 4096
+
+/* Everything, sorted by requests. Borrows from the series: valid until it changes. */
+struct sj_snapshot {
+    struct sj_service_view *services;
+    size_t n_services;
+    void *owned; /* what had to be summed up for it */
+};
+
+/* 0, or -ENOMEM, *out untouched then. Release it with sj_snapshot_free(). */
+int sj_series_snapshot(const struct sj_series *s, struct sj_snapshot *out);
+void sj_snapshot_free(struct sj_snapshot *snap);
