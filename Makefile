@@ -258,11 +258,11 @@ lint:
 TIDY := $(patsubst %,$(B)/lint/%.tidy,$(USER_SRC) $(TOOL_SRC) $(BPF_SRC))
 tidy: $(TIDY)
 
-$(B)/lint/%.c.tidy: $(B)/obj/%.o .clang-tidy tools/lint.h
+$(B)/lint/%.c.tidy: $(B)/obj/%.o .clang-tidy
 	$(msg) TIDY $*.c
 	$(Q)mkdir -p $(@D)
 	$(Q)clang-tidy --quiet $*.c -- $(SJ_CPPFLAGS) $(SJ_CFLAGS) \
-		$(if $(filter user/base/err,$*),,-include tools/lint.h) >$@.log 2>&1 || \
+		>$@.log 2>&1 || \
 		{ grep -v 'generated\.$$' $@.log; exit 1; }
 	$(Q)touch $@
 

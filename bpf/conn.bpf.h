@@ -181,18 +181,22 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
 }
 
 /* Tells who talks to whom, once per connection and again when another process takes it over. Process context only. */
-static __noinline int announce(struct task_struct *task, struct sock *sk, struct conn *c, struct scratch *s)
+static __noinline int announce(struct task_struct *task, struct sock *sk, struct conn *c, struct sj_log *log)
 {
-    if (!task || !sk || !c || !s)
+    bool room;
+    if (!task || !sk || !c || !log)
         return 0;
-    struct sj_rec_conn *rec = &s->conn;
+    struct sj_log_entry *entry = (void *)log + log_place(log, &room);
+    struct sj_rec_conn *rec = (void *)(entry + 1);
     __builtin_memset(rec, 0, sizeof(*rec));
     c->told_tgid = (__u32)task->tgid;
-    fill_head(&rec->h, c, SJ_REC_CONN, 0, bpf_ktime_get_ns());
+    fill_head(&rec->h, c, c->told_tgid, SJ_REC_CONN, 0, bpf_ktime_get_ns());
     rec->cgroup = bpf_get_current_cgroup_id();
     rec->thread_group_start = task->group_leader->start_time;
     rec->family = sk->__sk_common.skc_family;
     comm_of(task, rec->comm);
+    c->comm[0] = ((__u64 *)rec->comm)[0];
+    c->comm[1] = ((__u64 *)rec->comm)[1];
     if (rec->family == AF_UNIX) {
         copy_unix_path(rec, sk);
     } else {
@@ -209,7 +213,9 @@ static __noinline int announce(struct task_struct *task, struct sock *sk, struct
             }
         }
     }
-    if (ring_put(rec, sizeof(*rec)))
+    if (room)
+        log_publish(log, entry, sizeof(*rec));
+    else
         c->told_tgid = 0; /* again at the next turn */
     return 0;
 }

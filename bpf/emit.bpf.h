@@ -9,7 +9,7 @@
 
 #include "state.bpf.h"
 
-static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u8 type, __u16 flags, __u64 now)
+static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 tgid, __u8 type, __u16 flags, __u64 now)
 {
     h->version = SJ_EVENT_VERSION;
     h->type = type;
@@ -17,7 +17,7 @@ static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u8 typ
     h->hint = c->hint;
     h->flags = flags;
     h->port = c->port;
-    h->tgid = c->told_tgid;
+    h->tgid = tgid;
     h->seq = c->seq++;
     h->conn = c->cookie;
     h->time = now;
@@ -31,35 +31,64 @@ static __always_inline void comm_of(struct task_struct *task, char *comm)
         comm[i] = leader->comm[i];
 }
 
-static __always_inline long ring_put(const void *rec, __u64 len)
+/*
+ * Where the next record of this CPU goes, in bytes from the log's beginning. When the log is full it is the scratch behind it, and *room is false: then the
+ * record is put together all the same, since what is counted is taken from it.
+ */
+static __always_inline __u64 log_place(const struct sj_log *log, bool *room)
 {
-    __u32 cpu = bpf_get_smp_processor_id();
-    void *ring = bpf_map_lookup_elem(&rings, &cpu);
-    if (!ring)
-        return -1;
-    return bpf_ringbuf_output(ring, (void *)rec, len, BPF_RB_NO_WAKEUP);
+    __u64 at = log->produced & (cfg_log_size - 1);
+    *room = log->produced - log->consumed + SJ_LOG_SLACK <= cfg_log_size;
+    if (!*room)
+        at = cfg_log_size + SJ_LOG_SLACK;
+    return SJ_LOG_HEAD + at;
 }
 
-static __always_inline void emit_tail(struct sj_counters *k, struct conn *c, __u8 type, __u16 flags, __u64 now)
+/* The record of len bytes behind the entry is whole. The exchange orders it before the new position. */
+static __always_inline void log_publish(struct sj_log *log, struct sj_log_entry *entry, __u32 len)
 {
+    entry->len = len;
+    __sync_lock_test_and_set(&log->produced, log->produced + ((sizeof(*entry) + len + 7) & ~7ULL));
+}
+
+static __always_inline void fill_tail(struct sj_rec_tail *tail, struct conn *c, __u8 type, __u16 flags, __u64 now)
+{
+    fill_head(&tail->h, c, c->told_tgid, type, flags, now);
+    tail->last = c->last;
+    tail->bytes_answer = c->bytes_answer;
+    tail->bytes_ask = c->bytes_ask;
+}
+
+/* log: NULL where another record of this CPU may be in the making. */
+static __always_inline void emit_tail(struct sj_counters *k, struct sj_log *log, struct conn *c, __u8 type, __u16 flags,
+                                      __u64 now)
+{
+    if (log) {
+        bool room;
+        struct sj_log_entry *entry = (void *)log + log_place(log, &room);
+        struct sj_rec_tail *tail = (void *)(entry + 1);
+        fill_tail(tail, c, type, flags, now);
+        if (room)
+            log_publish(log, entry, sizeof(*tail));
+        else
+            k->lost_conn++;
+        return;
+    }
     struct sj_rec_tail tail = {};
-    fill_head(&tail.h, c, type, flags, now);
-    tail.last = c->last;
-    tail.bytes_answer = c->bytes_answer;
-    tail.bytes_ask = c->bytes_ask;
-    if (ring_put(&tail, sizeof(tail)))
+    fill_tail(&tail, c, type, flags, now);
+    if (bpf_ringbuf_output(&aside, &tail, sizeof(tail), BPF_RB_NO_WAKEUP))
         k->lost_conn++;
 }
 
 static __always_inline void emit_cut(struct sj_counters *k, struct conn *c, __u32 reason, __u64 now)
 {
     struct sj_rec_cut cut = {};
-    fill_head(&cut.h, c, SJ_REC_CUT, c->rec_flags, now);
+    fill_head(&cut.h, c, c->told_tgid, SJ_REC_CUT, c->rec_flags, now);
     cut.start = c->t0;
     cut.bytes_ask = c->bytes_ask;
     cut.reason = reason;
     k->cut[c->role & (SJ_ROLE_SLOTS - 1)]++;
-    ring_put(&cut, sizeof(cut));
+    bpf_ringbuf_output(&aside, &cut, sizeof(cut), BPF_RB_NO_WAKEUP);
 }
 
 /* Adds to one cell of the overflow histogram; amounts may be negative: a count moves when its total grows. */
@@ -88,24 +117,30 @@ static __always_inline __s16 overflow_bucket(__u64 ns)
     return (__s16)sj_hist_index(ns);
 }
 
-static __always_inline void overflow_key_of(struct sj_overflow_key *key, __u16 port, __u8 role, __u8 hint)
+/* who: port, role and hint from the lowest bit on; name: struct conn's comm. */
+static __always_inline void overflow_key_of(struct sj_overflow_key *key, __u32 who, __u64 name0, __u64 name1)
 {
     __builtin_memset(key, 0, sizeof(*key));
-    comm_of(bpf_get_current_task_btf(), key->comm);
-    key->port = port;
-    key->role = role;
-    key->hint = hint;
+    ((__u64 *)key->comm)[0] = name0;
+    ((__u64 *)key->comm)[1] = name1;
+    key->port = (__u16)who;
+    key->role = (__u8)(who >> 16);
+    key->hint = (__u8)(who >> 24);
+}
+
+static __always_inline __u32 overflow_who(const struct conn *c)
+{
+    return (__u32)c->port | (__u32)c->role << 16 | (__u32)c->hint << 24;
 }
 
 /*
- * A counted turn's answer went on: its total grows, and its last stage with it. who: port, role and hint from the lowest
- * bit on. Global, so that the verifier walks it once.
+ * A counted turn's answer went on: its total grows, and its last stage with it. Global, so that the verifier walks it once.
  */
-__noinline int overflow_grow(__u32 who, __u64 from_ns, __u64 to_ns)
+__noinline int overflow_grow(__u32 who, __u64 from_ns, __u64 to_ns, __u64 name0, __u64 name1)
 {
     struct sj_overflow_key key;
     struct sj_overflow_value v = {.count = -1};
-    overflow_key_of(&key, (__u16)who, (__u8)(who >> 16), (__u8)(who >> 24));
+    overflow_key_of(&key, who, name0, name1);
     key.bucket = overflow_bucket(from_ns);
     overflow_add(&key, &v);
     v.count = 1;

@@ -45,7 +45,7 @@ static __always_inline void conn_leaves(struct sj_counters *k, struct sock *sk, 
         }
         turn_finish(k, c, reset ? SJ_CUT_RESET : SJ_CUT_CLOSED, flags, now);
         if (c->told_tgid)
-            emit_tail(k, c, SJ_REC_CLOSE, flags, now);
+            emit_tail(k, NULL, c, SJ_REC_CLOSE, flags, now);
         c->word &= ~(__u32)((1 << STATE_BITS) - 1);
     }
 }
@@ -128,11 +128,11 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
     e.task = bpf_get_current_task_btf();
     if (!conn_wanted(e.c) || !task_wanted(e.task))
         return;
-    e.s = my_scratch();
-    if (!e.s)
+    e.log = my_log();
+    if (!e.log)
         return;
     if (e.c->told_tgid != (__u32)e.task->tgid)
-        announce(e.task, sk, e.c, e.s);
+        announce(e.task, sk, e.c, e.log);
     e.tp = tcp_of(sk);
     e.len = (__u64)(__u32)ret;
     if ((e.c->role == SJ_ROLE_SERVER) == receive)
@@ -173,5 +173,5 @@ static __always_inline void conn_flush(struct sj_counters *k, struct sock *sk)
     __u64 now = bpf_ktime_get_ns();
     if (now < c->last || now - c->last < flush_idle_ns)
         return;
-    turn_tail(k, c, 0, now);
+    turn_tail(k, NULL, c, 0, now);
 }

@@ -56,8 +56,8 @@ static __always_inline bool buffer_of_call(struct task_struct *task, bool receiv
 }
 
 /*
- * Copies all of a message, up to SJ_PAYLOAD_MAX of its `len` bytes, into the payload area of this CPU's scratch, `at` bytes
- * from its beginning. Returns how many came, 0 when they cannot be known.
+ * Copies all of a message, up to SJ_PAYLOAD_MAX of its `len` bytes, into this CPU's log, `at` bytes from its
+ * beginning. Returns how many came, 0 when they cannot be known.
  *
  * A global function, and so verified once for itself: inlined at its callers it makes the verifier walk its loop for each
  * of their many paths, and loading takes seconds.
@@ -65,13 +65,13 @@ static __always_inline bool buffer_of_call(struct task_struct *task, bool receiv
 __noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
 {
     struct user_buffer b;
-    struct scratch *s = my_scratch();
-    if (!s || at > SCRATCH_AT_MAX || !buffer_of_call(bpf_get_current_task_btf(), receive, &b))
+    struct sj_log *log = my_log();
+    if (!log || at > SJ_LOG_HEAD + cfg_log_size + 2 * SJ_LOG_SLACK - 2 * SJ_PAYLOAD_MAX || !buffer_of_call(bpf_get_current_task_btf(), receive, &b))
         return 0;
     __u64 n = len < SJ_PAYLOAD_MAX ? len : SJ_PAYLOAD_MAX;
     __u64 off = b.len < n ? b.len : n;
     asm volatile("" : "+r"(off));
-    if (off > SJ_PAYLOAD_MAX || bpf_probe_read_user(s->payload + at, (__u32)off, (void *)b.base))
+    if (off > SJ_PAYLOAD_MAX || bpf_probe_read_user((void *)log + at, (__u32)off, (void *)b.base))
         return 0;
     for (__u32 i = 0; i < IOV_WALK; i++) {
         if (off >= n || i >= b.iovs)
@@ -85,7 +85,7 @@ __noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
         asm volatile("" : "+r"(more), "+r"(off));
         if (more > SJ_PAYLOAD_MAX || off > SJ_PAYLOAD_MAX)
             break;
-        if (bpf_probe_read_user(s->payload + at + off, (__u32)more, (void *)v.iov_base))
+        if (bpf_probe_read_user((void *)log + at + off, (__u32)more, (void *)v.iov_base))
             break;
         off += more;
     }

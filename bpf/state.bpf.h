@@ -7,8 +7,8 @@
  *
  *   conn    one per socket, in socket-local storage: dies with the socket
  *   thread  one per request-handling thread, in task-local storage: dies with the thread
- *   scratch one per CPU: where a record is put together before it goes into that CPU's ring. Only process context uses it,
- *           where tracepoints run with preemption off: so it is never used twice at once. Softirq builds on its stack.
+ *   log     one per CPU: where records are written for user space. Only process context uses it, where tracepoints run
+ *           with preemption off: so it is never used twice at once. Softirq and iterators use the ring buffer `aside`.
  */
 #include "vmlinux.h"
 
@@ -44,6 +44,7 @@ const volatile char cfg_comm[SJ_COMM_LEN] = {};
 const volatile __u64 cfg_cgroup = 0;
 const volatile __u32 cfg_cgroup_level = 0;
 const volatile __u32 cfg_self = 0; /* our own process is not measured */
+const volatile __u32 cfg_log_size = 32768; /* SIZE of struct sj_log */
 
 /*
  * What the decoders ask for: a byte per connection (by cookie, modulo) that says whether whole answers are wanted. A
@@ -103,6 +104,7 @@ struct conn {
     __u64 parent; /* client: the server-side turn for whose sake it asks */
     __u64 parent_turn;
     __u64 counted_ns; /* total under which the turn stands in the overflow histogram */
+    __u64 comm[2];    /* name of the process that used it last: what is counted is counted for it, whoever runs then */
     /* server: the clock of the thread when it took the ask, or at the last answer */
     __u64 clock_id;
     __u64 owner_changes;
@@ -133,24 +135,6 @@ struct thread {
 struct account {
     __u64 turn;
     __u64 on;
-};
-
-/* The furthest from the beginning of the payload that a copy may start. */
-#define SCRATCH_AT_MAX (sizeof(struct sj_waits) + SJ_ASK_INLINE)
-
-/* A record's head ends where the payload area begins, so that both are one piece of memory. */
-struct scratch {
-    struct sj_rec_conn conn;
-    union {
-        struct {
-            __u8 before_data[sizeof(struct sj_rec_turn) - sizeof(struct sj_rec_data)];
-            struct sj_rec_data data;
-        };
-        struct sj_rec_turn turn;
-    };
-    /* twice the limit: the verifier adds the bounds of an offset and of a length */
-    __u8 payload[SCRATCH_AT_MAX + 2 * SJ_PAYLOAD_MAX] __attribute__((aligned(8)));
-    struct sj_waits waits; /* of the turn that is being put together */
 };
 
 /*
@@ -198,28 +182,22 @@ struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1);
     __type(key, __u32);
-    __type(value, struct scratch);
-} scratches SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-    __uint(max_entries, 1);
-    __type(key, __u32);
     __type(value, struct sj_counters);
 } counters SEC(".maps");
 
-/* A ring per CPU: producers never meet. The number of CPUs and the size are set by user space. */
-struct ring {
-    __uint(type, BPF_MAP_TYPE_RINGBUF);
-    __uint(max_entries, 65536);
-};
+/* struct sj_log of each CPU. User space sets the number of CPUs, and the size together with cfg_log_size. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __uint(max_entries, 1);
+    __uint(key_size, sizeof(__u32));
+    __uint(value_size, SJ_LOG_HEAD + 32768 + 2 * SJ_LOG_SLACK);
+} logs SEC(".maps");
 
 struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-    __uint(max_entries, 1);
-    __type(key, __u32);
-    __array(values, struct ring);
-} rings SEC(".maps");
+    __uint(type, BPF_MAP_TYPE_RINGBUF);
+    __uint(max_entries, 65536);
+} aside SEC(".maps");
 
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -235,10 +213,10 @@ static __always_inline struct sj_counters *my_counters(void)
     return bpf_map_lookup_elem(&counters, &zero);
 }
 
-static __always_inline struct scratch *my_scratch(void)
+static __always_inline struct sj_log *my_log(void)
 {
-    __u32 zero = 0;
-    return bpf_map_lookup_elem(&scratches, &zero);
+    __u32 cpu = bpf_get_smp_processor_id();
+    return bpf_map_lookup_elem(&logs, &cpu);
 }
 
 #define COST_PERIOD 1021 /* prime, so that no pattern of probes keeps in step with it */

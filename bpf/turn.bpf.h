@@ -22,9 +22,14 @@ struct event {
     struct sock *sk;
     struct tcp_sock *tp; /* NULL when it is not TCP */
     struct conn *c;
-    struct scratch *s;
+    struct sj_log *log;
+    __u64 place; /* in the log: the answer's record in the making */
+    struct sj_log_entry *entry;
+    struct sj_rec_turn *turn;   /* in it */
+    void *payload;              /* behind that */
     __u64 len;
     bool receive;
+    bool room; /* the record in the making can be told */
 };
 
 /*
@@ -40,30 +45,44 @@ static __always_inline void copy_words(void *to, const void *from, __u32 size)
 }
 
 /* The end of an answer that went on after it was told. */
-static __always_inline void turn_tail(struct sj_counters *k, struct conn *c, __u16 flags, __u64 now)
+static __always_inline void turn_tail(struct sj_counters *k, struct sj_log *log, struct conn *c, __u16 flags, __u64 now)
 {
     c->tail = 0;
     if (c->counted) {
         __u64 total = c->last - c->t0;
-        overflow_grow((__u32)c->port | (__u32)c->role << 16 | (__u32)c->hint << 24, c->counted_ns, total);
+        overflow_grow(overflow_who(c), c->counted_ns, total, c->comm[0], c->comm[1]);
         c->counted_ns = total;
         return;
     }
-    emit_tail(k, c, SJ_REC_TAIL, flags, now);
+    emit_tail(k, log, c, SJ_REC_TAIL, flags, now);
 }
 
 /* ---- the ask ---- */
 
-/* Puts one piece of an ask, whose captured bytes lie in the payload area, into the ring. */
-static __always_inline void tell_data(struct event *e, __u32 len, __u32 captured)
+/* Tells one piece of an ask: the kept one, or (from_call) what the running call moves. */
+static __always_inline void tell_data(struct event *e, __u32 len, bool from_call)
 {
-    struct scratch *s = e->s;
-    fill_head(&s->data.h, e->c, SJ_REC_DATA, 0, bpf_ktime_get_ns());
-    s->data.len = len;
-    s->data.captured = captured;
-    if (ring_put(&s->data, (sizeof(s->data) + captured) & 0x1fff))
+    bool room;
+    struct conn *c = e->c;
+    __u64 place = log_place(e->log, &room);
+    struct sj_log_entry *entry = (void *)e->log + place;
+    struct sj_rec_data *data = (void *)(entry + 1);
+    __u32 captured;
+    if (!room) {
         e->k->lost_data++;
-    e->c->data_told += captured;
+        return;
+    }
+    if (from_call) {
+        captured = (__u32)payload_copy(e->receive, e->len, (__u32)(place + sizeof(*entry) + sizeof(*data)));
+    } else {
+        copy_words(data + 1, c->ask, SJ_ASK_INLINE);
+        captured = c->ask_captured;
+    }
+    fill_head(&data->h, c, (__u32)e->task->tgid, SJ_REC_DATA, 0, bpf_ktime_get_ns());
+    data->len = len;
+    data->captured = captured;
+    c->data_told += captured;
+    log_publish(e->log, entry, (sizeof(*data) + captured) & 0x1fff);
 }
 
 static __always_inline bool wants_all_of_ask(const struct conn *c)
@@ -95,13 +114,12 @@ static __always_inline void capture_ask(struct event *e, bool begins)
             return;
         if (c->ask_len) {
             /* there is more than one piece: the kept one is told first, so that they come in their order */
-            copy_words(e->s->payload, c->ask, SJ_ASK_INLINE);
-            tell_data(e, c->ask_len, c->ask_captured);
+            tell_data(e, c->ask_len, false);
         }
     }
     c->ask_len = 0;
     c->ask_captured = 0;
-    tell_data(e, (__u32)e->len, (__u32)payload_copy(e->receive, e->len, 0));
+    tell_data(e, (__u32)e->len, true);
 }
 
 /* recv has taken bytes: the arrival stamp is used up. Returns it; 0 when there was none. */
@@ -190,7 +208,7 @@ static __always_inline void turn_ask(struct event *e)
         now = departure(e->sk, e->tp, c->last);
     }
     if (c->tail)
-        turn_tail(e->k, c, 0, now);
+        turn_tail(e->k, e->log, c, 0, now);
     if (begins) {
         begin_turn(e, word, arrival, now, leftover);
         e->k->opened[c->role & (SJ_ROLE_SLOTS - 1)]++;
@@ -214,8 +232,8 @@ static __always_inline void turn_ask(struct event *e)
 static __always_inline void clock_at_answer(struct event *e, __u64 *at)
 {
     struct conn *c = e->c;
-    struct sj_rec_turn *turn = &e->s->turn;
-    struct sj_waits *w = &e->s->waits;
+    struct sj_rec_turn *turn = e->turn;
+    struct sj_waits *w = e->payload;
     if (!c->clock_id)
         return;
     struct thread *t = thread_of(e->task);
@@ -252,29 +270,31 @@ static __always_inline void clock_at_answer(struct event *e, __u64 *at)
 }
 
 /*
- * Counts the turn in the scratch, which did not fit into the ring. Returns whether it could. Global, so that the verifier
- * walks it once.
+ * Counts the turn whose record was put together behind the full log. Returns whether it could. Global, so that the
+ * verifier walks it once.
  */
-__noinline int count_turn(__u32 pipelined, __u64 total)
+__noinline int count_turn(__u32 who, __u32 pipelined, __u64 total, __u64 name0, __u64 name1)
 {
-    struct scratch *s = my_scratch();
+    struct sj_log *log = my_log();
     struct sj_overflow_key key;
     struct sj_overflow_value v = {.count = 1};
-    if (!s)
+    if (!log)
         return 0;
-    const struct sj_rec_turn *r = &s->turn;
-    overflow_key_of(&key, r->h.port, r->h.role, r->h.hint);
+    const struct sj_rec_turn *r =
+        (void *)log + SJ_LOG_HEAD + cfg_log_size + SJ_LOG_SLACK + sizeof(struct sj_log_entry);
+    const struct sj_waits *w = (const void *)(r + 1);
+    overflow_key_of(&key, who, name0, name1);
     v.total_ns = (__s64)total;
     v.pipelined = pipelined;
-    if (r->h.role == SJ_ROLE_SERVER) {
+    if (key.role == SJ_ROLE_SERVER) {
         __u64 begin = r->t[3] > r->t[1] ? r->t[3] : r->t[1];
         v.stage_ns[0] = (__s64)(begin - r->t[0]);
         v.stage_ns[1] = (__s64)r->oncpu;
         if (r->h.flags & SJ_F_SWITCHED) {
-            v.stage_ns[2] = (__s64)s->waits.busy;
-            v.stage_ns[3] = (__s64)s->waits.runq;
+            v.stage_ns[2] = (__s64)w->busy;
+            v.stage_ns[3] = (__s64)w->runq;
             for (int i = 0; i < SJ_CAUSE_MAX_; i++)
-                v.stage_ns[4] += (__s64)s->waits.blocked[i];
+                v.stage_ns[4] += (__s64)w->blocked[i];
         }
         if (r->h.flags & SJ_F_HANDOFF)
             v.stage_ns[5] = (__s64)(r->t[2] - begin);
@@ -297,48 +317,50 @@ static __always_inline __u32 capture_answer(struct event *e, const struct user_b
     struct conn *c = e->c;
     if (c->hint == SJ_HINT_HTTP) {
         if (asks[c->cookie & (ASKS - 1)])
-            return (__u32)payload_copy(e->receive, e->len, (__u32)at);
-        return payload_begin(e->s->payload + at, 512, e->len, b);
+            return (__u32)payload_copy(e->receive, e->len, (__u32)(e->place + sizeof(struct sj_log_entry) + sizeof(struct sj_rec_turn) + at));
+        return payload_begin(e->payload + at, 512, e->len, b);
     }
     if (c->hint == SJ_HINT_TLS)
-        return payload_begin(e->s->payload + at, 64, e->len, b);
+        return payload_begin(e->payload + at, 64, e->len, b);
     return 0;
 }
 
-/* Completes the record in the scratch with what follows it, and tells or counts the turn. b: NULL without payload. */
-static __always_inline void tell_turn(struct event *e, const struct user_buffer *b, bool readable)
+/* Completes the record with what follows it, and tells or counts the turn. b: where the answer is, when `look`. */
+static __always_inline void tell_turn(struct event *e, const struct user_buffer *b, bool look)
 {
     struct conn *c = e->c;
-    struct sj_rec_turn *r = &e->s->turn;
-    __u64 at = 0;
-    if (r->h.flags & SJ_F_SWITCHED) {
-        copy_words(e->s->payload, &e->s->waits, sizeof(e->s->waits));
-        at = sizeof(e->s->waits);
+    struct sj_rec_turn *r = e->turn;
+    __u64 at = r->h.flags & SJ_F_SWITCHED ? sizeof(struct sj_waits) : 0;
+    if (!e->room) {
+        if (!count_turn(overflow_who(c), c->pipelined, c->last - c->t0, c->comm[0], c->comm[1])) {
+            e->k->lost++;
+            return;
+        }
+        e->k->counted_only++;
+        c->counted = 1;
+        c->counted_ns = c->last - c->t0;
+        return;
     }
     if (r->ask_captured) {
-        copy_words(e->s->payload + at, c->ask, SJ_ASK_INLINE);
+        copy_words(e->payload + at, c->ask, SJ_ASK_INLINE);
         at += r->ask_captured & 0xff;
     }
-    if (cfg_payload && readable) {
+    if (cfg_payload && look) {
         __u32 n = capture_answer(e, b, at);
         r->answer_captured = (__u16)n;
         at += n;
     }
-    if (!ring_put(r, (sizeof(*r) + at) & 0x1fff))
-        return;
-    if (!count_turn(c->pipelined, c->last - c->t0)) {
-        e->k->lost++;
-        return;
-    }
-    e->k->counted_only++;
-    c->counted = 1;
-    c->counted_ns = c->last - c->t0;
+    log_publish(e->log, e->entry, (sizeof(*r) + at) & 0x1fff);
 }
 
 static __always_inline void fill_turn(struct event *e, __u64 stamp, __u64 readable)
 {
     struct conn *c = e->c;
-    struct sj_rec_turn *r = &e->s->turn;
+    e->place = log_place(e->log, &e->room);
+    e->entry = (void *)e->log + e->place;
+    e->turn = (void *)(e->entry + 1);
+    e->payload = e->turn + 1;
+    struct sj_rec_turn *r = e->turn;
     r->h.flags = c->rec_flags;
     r->t[0] = c->t0;
     r->t[1] = c->t1;
@@ -364,7 +386,7 @@ static __always_inline void clock_at_reply(struct event *e)
 }
 
 /*
- * Makes the record of this answer in the scratch, if it is one to tell: the first of its turn, or the next of a pipeline
+ * Makes the record of this answer, if it is one to tell: the first of its turn, or the next of a pipeline
  * (`further`). Returns whether it is.
  */
 static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, __u64 readable, bool further)
@@ -401,9 +423,9 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     c->pipelined = 1;
     c->counted = 0;
     fill_turn(e, stamp, readable > before ? readable : stamp);
-    e->s->turn.h.flags |= SJ_F_CONTINUED;
+    e->turn->h.flags |= SJ_F_CONTINUED;
     if (!e->receive)
-        e->s->turn.t[3] = before;
+        e->turn->t[3] = before;
     c->bytes_answer = e->len;
     return true;
 }
@@ -429,15 +451,15 @@ static __always_inline void turn_answer(struct event *e)
     if (look && STATE_OF(word) == ANSWERING && c->hint == SJ_HINT_HTTP)
         further = asks[c->cookie & (ASKS - 1)] || begins_http_answer(&b);
     if (further && c->tail)
-        turn_tail(e->k, c, 0, stamp);
+        turn_tail(e->k, e->log, c, 0, stamp);
     if (!take_turn(e, word, stamp, readable, further))
         return;
     if (cfg_clock && !e->receive) {
         clock_at_answer(e, &stamp);
-        e->s->turn.t[2] = stamp;
+        e->turn->t[2] = stamp;
         c->last = stamp;
     }
-    fill_head(&e->s->turn.h, c, SJ_REC_TURN, e->s->turn.h.flags, stamp);
+    fill_head(&e->turn->h, c, (__u32)e->task->tgid, SJ_REC_TURN, e->turn->h.flags, stamp);
     tell_turn(e, &b, look);
     c->ask_len = 0;
     c->ask_captured = 0;
@@ -451,6 +473,6 @@ static __always_inline void turn_finish(struct sj_counters *k, struct conn *c, _
         if (__sync_val_compare_and_swap(&c->word, word, word & ~ASKED) == word)
             emit_cut(k, c, reason, now);
     } else if (STATE_OF(word) == ANSWERING && (c->tail || flags)) {
-        turn_tail(k, c, flags, now);
+        turn_tail(k, NULL, c, flags, now);
     }
 }

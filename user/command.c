@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "command.h"
 
+#include <langinfo.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -14,7 +16,7 @@
 static int complain(int status, const char *text)
 {
     char safe[SJ_TEXT_ESCAPE_MAX * LINE_SIZE];
-    sj_text_printable(safe, sizeof(safe), text, false);
+    sj_text_printable(safe, sizeof(safe), text, strcmp(nl_langinfo(CODESET), "UTF-8") == 0);
     fprintf(stderr, "sojourn: %s\n", safe);
     return status;
 }

@@ -69,6 +69,25 @@ static int set_comm(struct sj_filter *f, const char *value, struct sj_err *err)
     return 0;
 }
 
+/* How deep below the root of its hierarchy a cgroup's directory lies; 0 is the root. */
+static uint32_t cgroup_level(const char *path)
+{
+    char parent[PATH_MAX];
+    struct statfs fs;
+    uint32_t level = 0;
+    if (!realpath(path, parent))
+        return 0;
+    for (;;) {
+        char *slash = strrchr(parent, '/');
+        if (!slash || slash == parent)
+            return level;
+        *slash = '\0';
+        if (statfs(parent, &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+            return level;
+        level++;
+    }
+}
+
 /* The id of a version 2 cgroup is the number of its directory's inode. */
 static int set_cgroup(struct sj_filter *f, const char *value, struct sj_err *err)
 {
@@ -87,6 +106,7 @@ static int set_cgroup(struct sj_filter *f, const char *value, struct sj_err *err
         if (!S_ISDIR(st.st_mode) || fs.f_type != CGROUP2_SUPER_MAGIC)
             continue;
         f->cgroup = st.st_ino;
+        f->cgroup_level = cgroup_level(path);
         return 0;
     }
     return sj_fail(err, EX_USAGE, "--cgroup takes a version 2 cgroup's directory below " CGROUP_ROOT "; '%s' %s", value,

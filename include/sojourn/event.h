@@ -139,6 +139,27 @@ struct sj_rec_cut {
     __u32 reserved;
 };
 
+/*
+ * Where records travel. Each CPU has a log of its own, an element of a memory-mapped array, so that producers never meet
+ * and writing takes no call: a page with the two positions, SIZE bytes (a power of two) that are used round and round, and
+ * slack behind them for a record that begins near the end, so that none is ever in two parts. Only tracepoints in process
+ * context write there, one at a time. What can interrupt them, or can be interrupted, uses one shared BPF ring buffer.
+ */
+#define SJ_LOG_HEAD 4096
+#define SJ_LOG_SLACK 12288 /* more than the longest record; twice: the second is scratch for when the log is full */
+
+struct sj_log {
+    __u64 produced; /* bytes ever written; the place is this modulo SIZE */
+    __u64 unused[7];
+    __u64 consumed; /* written by user space */
+};
+
+/* In front of each record in a log; records are aligned to eight bytes. */
+struct sj_log_entry {
+    __u32 len;
+    __u32 reserved;
+};
+
 /* The CPU-local counters of the kernel side; user space sums them over the CPUs. */
 struct sj_counters {
     __u64 opened[SJ_ROLE_SLOTS];   /* turns that began */

@@ -5,32 +5,30 @@
 #include <stdio.h>
 #include <string.h>
 
-int sj_fail(struct sj_err *err, int status, const char *fmt, ...)
+void sj_err_set(struct sj_err *err, int status, const char *fmt, ...)
 {
     if (!err)
-        return -1;
+        return;
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
     err->status = status;
-    return -1;
 }
 
-int sj_fail_prefix(struct sj_err *err, const char *fmt, ...)
+void sj_err_prefix(struct sj_err *err, const char *fmt, ...)
 {
     if (!err)
-        return -1;
+        return;
     char whole[2 * sizeof(err->text)];
     va_list ap;
     va_start(ap, fmt);
     int n = vsnprintf(whole, sizeof(err->text), fmt, ap);
     va_end(ap);
     if (n < 0)
-        return -1;
+        return;
     size_t used = strlen(whole);
     snprintf(whole + used, sizeof(whole) - used, ": %s", err->text);
     memcpy(err->text, whole, sizeof(err->text) - 1);
     err->text[sizeof(err->text) - 1] = '\0';
-    return -1;
 }

@@ -13,10 +13,23 @@ struct sj_err {
 };
 
 /*
- * Fills *err and returns -1, so that callers can `return sj_fail(...)`.
- * err may be NULL. status: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_NOPERM, ...
+ * sj_fail(err, status, format, ...) fills *err and yields -1, so that callers can `return sj_fail(...)`. err may be NULL.
+ * status: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_NOPERM, ...
+ *
+ * sj_fail_prefix(err, format, ...) puts "prefix: " in front of the text of a failure that came from below, and yields -1.
+ *
+ * Macros, so that compilers see the constant and know that what follows a failure is not reached.
  */
-int sj_fail(struct sj_err *err, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#define sj_fail(err, ...)                                                                                              \
+    ({                                                                                                                 \
+        sj_err_set((err), __VA_ARGS__);                                                                                \
+        -1;                                                                                                            \
+    })
+#define sj_fail_prefix(err, ...)                                                                                       \
+    ({                                                                                                                 \
+        sj_err_prefix((err), __VA_ARGS__);                                                                             \
+        -1;                                                                                                            \
+    })
 
-/* Puts "prefix: " in front of the text of a failure that came from below, and returns -1. */
-int sj_fail_prefix(struct sj_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void sj_err_set(struct sj_err *err, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void sj_err_prefix(struct sj_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

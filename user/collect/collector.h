@@ -9,7 +9,7 @@
 #include "collect/ring.h"
 
 /*
- * Merges the rings of all CPUs into one stream in the order of time, and checks each record before anybody sees it.
+ * Merges the logs of all CPUs and the ring buffer beside them into one stream in the order of time, and checks each record before anybody sees it.
  *
  * A record's time is taken before it is placed, so a ring may still get a record that is a little older than what another
  * ring already holds: the stream is only told up to a moment that lies SJ_MERGE_DELAY_NS back.

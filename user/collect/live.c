@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -31,6 +32,8 @@ struct live {
     struct sj_filter filter; /* what the kernel has not applied already */
     struct sj_probe *probe;
     struct sj_collector collector;
+    void *logs; /* the mapped logs of all CPUs */
+    size_t logs_len;
     struct sj_assembler *assembler;
     struct sj_processes *processes;
     struct sj_measurement measurement;
@@ -90,15 +93,20 @@ static int on_record(void *ctx, const struct sj_rec *rec, uint32_t len, struct s
 
 /* ---- start and end ---- */
 
-static int open_rings(struct live *l, struct sj_err *err)
+static int open_streams(struct live *l, struct sj_err *err)
 {
-    unsigned n = sj_probe_rings(l->probe);
-    if (sj_collector_open(&l->collector, n, err))
+    unsigned n = sj_probe_logs(l->probe);
+    size_t stride = SJ_LOG_HEAD + sj_probe_log_bytes(l->probe) + 2 * SJ_LOG_SLACK;
+    if (sj_collector_open(&l->collector, n + 1, err))
         return -1;
+    l->logs_len = stride * n;
+    l->logs = mmap(NULL, l->logs_len, PROT_READ | PROT_WRITE, MAP_SHARED, sj_probe_logs_fd(l->probe), 0);
+    if (l->logs == MAP_FAILED)
+        return sj_fail(err, EX_OSERR, "cannot map the logs: %s", strerror(errno));
     for (unsigned i = 0; i < n; i++)
-        if (sj_ring_open(&l->collector.rings[i], sj_probe_ring_fd(l->probe, i), sj_probe_ring_bytes(l->probe), err))
-            return -1;
-    return 0;
+        sj_ring_open_log(&l->collector.rings[i], (struct sj_log *)(void *)((char *)l->logs + i * stride),
+                         sj_probe_log_bytes(l->probe));
+    return sj_ring_open(&l->collector.rings[n], sj_probe_aside_fd(l->probe), sj_probe_aside_bytes(l->probe), err);
 }
 
 static int live_open(struct live *l, struct sj_err *err)
@@ -119,12 +127,14 @@ static int live_open(struct live *l, struct sj_err *err)
     l->filter.comm[0] = '\0';
     if (sj_probe_open(l->opts, &l->probe, err))
         return -1;
-    return open_rings(l, err);
+    return open_streams(l, err);
 }
 
 static void live_close(struct live *l)
 {
     sj_collector_close(&l->collector);
+    if (l->logs && l->logs != MAP_FAILED)
+        munmap(l->logs, l->logs_len);
     sj_probe_close(l->probe);
     sj_assembler_free(l->assembler);
     sj_processes_free(l->processes);

@@ -8,7 +8,14 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-/* linux/bpf.h: a consumer page, a producer page, the data. A record has a head of eight bytes and is aligned to eight. */
+_Static_assert(sizeof(unsigned long) == sizeof(uint64_t), "the kernel's positions are of its word size");
+_Static_assert(sizeof(struct sj_log_entry) == 8, "a log's records have a head of the same size as a ring buffer's");
+
+/*
+ * The ring buffer (linux/bpf.h) is a consumer page, a producer page and the data; it is mapped once, not twice as the
+ * kernel offers, which halves the resident size. In both kinds a record has a head of eight bytes, the first four of them
+ * its length, and is aligned to eight.
+ */
 #define HEAD 8U
 #define MAX_RECORD 16384U
 
@@ -39,10 +46,23 @@ int sj_ring_open(struct sj_ring *r, int fd, uint32_t size, struct sj_err *err)
     return 0;
 }
 
+void sj_ring_open_log(struct sj_ring *r, struct sj_log *log, uint32_t size)
+{
+    memset(r, 0, sizeof(*r));
+    r->log = true;
+    r->consumer = (volatile uint64_t *)&log->consumed;
+    r->producer = (const volatile uint64_t *)&log->produced;
+    r->data = (const uint8_t *)log + SJ_LOG_HEAD;
+    r->size = size;
+    r->at = log->consumed;
+}
+
 void sj_ring_close(struct sj_ring *r)
 {
-    if (!r->consumer)
+    if (!r->map_len) {
+        memset(r, 0, sizeof(*r));
         return;
+    }
     munmap((void *)(uintptr_t)r->consumer, (size_t)sysconf(_SC_PAGESIZE));
     munmap((void *)(uintptr_t)r->producer, r->map_len);
     free(r->straddling);
@@ -69,6 +89,8 @@ const void *sj_ring_peek(struct sj_ring *r, uint32_t *len, int *busy)
             continue;
         }
         *len = n;
+        if (r->log)
+            return n <= SJ_LOG_SLACK - HEAD ? r->data + at + HEAD : NULL;
         if (at + HEAD + n <= r->size)
             return r->data + at + HEAD;
         if (n > MAX_RECORD)
@@ -82,7 +104,7 @@ const void *sj_ring_peek(struct sj_ring *r, uint32_t *len, int *busy)
 
 void sj_ring_next(struct sj_ring *r, uint32_t len)
 {
-    r->at += (len + HEAD + 7) & ~7UL;
+    r->at += (len + HEAD + 7) & ~(uint64_t)7;
 }
 
 void sj_ring_release(struct sj_ring *r)

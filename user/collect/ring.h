@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <sojourn/event.h>
 
 #include "base/err.h"
 
 /*
- * Reader of one BPF ring buffer. Own code rather than libbpf's, for two reasons: records of several CPUs are merged in
- * the order of their times, so a reader must look at a record without consuming it; and the data pages are mapped once
- * instead of twice, which halves the resident size.
+ * Reader of one stream of records: the log of a CPU (see struct sj_log), or the BPF ring buffer beside them. Own code
+ * rather than libbpf's, since records of several streams are merged in the order of their times, for which a reader must
+ * look at a record without consuming it.
  */
 struct sj_ring {
-    volatile unsigned long *consumer;
-    const volatile unsigned long *producer;
+    volatile uint64_t *consumer;
+    const volatile uint64_t *producer;
     const uint8_t *data;
     uint32_t size; /* power of two */
-    unsigned long at;
-    unsigned long seen; /* producer position when last looked at */
-    uint8_t *straddling; /* a record that crosses the end is put together here */
-    size_t map_len;
+    uint64_t at;
+    uint64_t seen;       /* producer position when last looked at */
+    uint8_t *straddling; /* ring buffer: a record that crosses the end is put together here */
+    size_t map_len;      /* ring buffer: of the mapping that is owned */
+    bool log;
 };
 
-/* fd stays the caller's. size in bytes. */
+/* A log at `log`, which stays the caller's; size is its SIZE. */
+void sj_ring_open_log(struct sj_ring *r, struct sj_log *log, uint32_t size);
+
+/* A BPF ring buffer of size bytes. fd stays the caller's. */
 int sj_ring_open(struct sj_ring *r, int fd, uint32_t size, struct sj_err *err);
 void sj_ring_close(struct sj_ring *r);
 

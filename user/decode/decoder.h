@@ -25,7 +25,7 @@ enum sj_message_kind {
     SJ_MSG_INTERIM,      /* an answer that is not final (HTTP 1xx): the request goes on */
     SJ_MSG_IGNORE,       /* bytes that belong to no request (a TLS handshake) */
     SJ_MSG_SWITCH,       /* from here on the connection speaks `protocol` (an upgrade): turns of that name */
-    SJ_MSG_LOST_SYNC,    /* the stream can no longer be followed until a message begins at the start of a piece */
+    SJ_MSG_LOST_SYNC,    /* the stream cannot be followed: told for each piece until one begins with a message */
     SJ_MSG_MAX_
 };
 

@@ -232,6 +232,18 @@ static bool may_restart(const struct sj_http_feed *f)
     }
 }
 
+/* The piece begins like a message, be it only the first bytes of the answer that is due. */
+static bool begins_message(const struct sj_http_feed *f)
+{
+    struct sj_http_status_line status = {0};
+    size_t i = 0;
+
+    if (http_probe(f->dir, f->p, f->n))
+        return true;
+    return f->dir == SJ_DIR_ANSWER && f->side->phase >= SJ_AT_CLOSE && f->st->unanswered > 0 &&
+           sj_http_read_status(&status, f->p, f->n, &i) == SJ_HTTP_MORE;
+}
+
 static void http_feed(void *state, enum sj_dir dir, const uint8_t *p, size_t n, uint64_t gap, sj_message_fn fn,
                       void *ctx)
 {
@@ -240,8 +252,13 @@ static void http_feed(void *state, enum sj_dir dir, const uint8_t *p, size_t n, 
 
     if (st->switched)
         return;
-    if (n > 0 && may_restart(&f) && http_probe(dir, p, n))
+    if (n > 0 && may_restart(&f) && begins_message(&f))
         f.side->phase = SJ_AT_START;
+    if (f.side->phase == SJ_AT_LOST) {
+        if (n > 0 || gap > 0)
+            sj_http_lose(&f, 0);
+        return;
+    }
     while (f.i < n && !st->switched)
         step(&f);
     if (gap > 0 && !st->switched)

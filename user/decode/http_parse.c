@@ -168,6 +168,12 @@ void sj_http_operation(const struct sj_http_request_line *l, char *out, size_t s
 
 enum sj_http_progress sj_http_read_status(struct sj_http_status_line *l, const uint8_t *p, size_t n, size_t *i)
 {
+    static const char usual[] = "HTTP/1.1 ";
+
+    if (l->match == 0 && n - *i >= STATUS_LINE_CODE && memcmp(p + *i, usual, STATUS_LINE_CODE) == 0) {
+        l->match = STATUS_LINE_CODE;
+        *i += STATUS_LINE_CODE;
+    }
     for (; *i < n; l->match++, (*i)++) {
         uint8_t c = p[*i];
 

@@ -16,8 +16,8 @@
  *      - has three digits in a row, or three groups of digits: user123, INV-00123, v1.2.3, 9b2f-77aa;
  *        so v1, v2.1, v1beta1, oauth2, s3, utf8 and x86_64 stay;
  *      - is a word, a separator and a number: item-7, user_42;
- *      - is hexadecimal: 6 or more digits and letters of which two are digits, or any 16; hyphens may be between
- * (UUID);
+ *      - is hexadecimal, with or without hyphens: 16 or more characters, or 6 or more of which two are digits (UUIDs,
+ *        hashes);
  *      - mixes both cases with two groups of digits in 8 or more characters (dQw4w9WgXcQ), or is 16 or more characters
  *        with a digit and no separator, or 32 or more of one case and no separator (base64, random tokens);
  *      - holds '@' or "%40" (an e-mail address) or '=' (key=value, padded base64);

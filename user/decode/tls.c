@@ -101,8 +101,7 @@ static void lose(struct feed *f, size_t offset)
     /* unreadable as it is, after an ask it is what answers it */
     if (f->dir == SJ_DIR_ANSWER)
         answer_goes_on(f);
-    if (!f->side->lost)
-        tell(f, SJ_MSG_LOST_SYNC, offset);
+    tell(f, SJ_MSG_LOST_SYNC, offset);
     f->side->lost = f->side->was_lost = true;
     f->side->left = 0;
     f->side->have = 0;
@@ -248,7 +247,7 @@ static void tls_feed(void *state, enum sj_dir dir, const uint8_t *p, size_t n, u
         return;
     }
     read_piece(&f, p, n);
-    if (gap > 0)
+    if (gap > 0 && !f.side->lost)
         skip_gap(&f, n, gap);
     if (f.other && !f.data && !f.side->lost)
         tell(&f, SJ_MSG_IGNORE, 0);

@@ -86,15 +86,16 @@ int sj_kernel_require(const char *probe_set, struct sj_err *err)
     return 0;
 }
 
-int sj_kernel_explain_load(int error, struct sj_err *err)
+int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err)
 {
     if (error == EPERM || error == EACCES)
         return sj_fail(err, EX_NOPERM,
                        "the kernel refused the BPF programs (%s): run as root, or with CAP_BPF and CAP_PERFMON; "
                        "lockdown is %s",
                        strerror(error), sj_kernel_lockdown());
-    if (error == ENOMEM)
-        return sj_fail(err, EX_OSERR, "no memory for the BPF programs and maps: raise RLIMIT_MEMLOCK or free memory");
+    if (error == ENOMEM || error == E2BIG)
+        return sj_fail(err, EX_OSERR, "no memory for the BPF maps, with %u KiB for each of %u CPUs: try a smaller --ring",
+                       log_bytes / 1024, cpus);
     return sj_fail(err, EX_UNAVAILABLE, "the kernel refused the BPF programs: %s; `sojourn check` tells what is missing",
                    strerror(error));
 }

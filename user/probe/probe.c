@@ -17,9 +17,9 @@ struct sj_probe {
     struct socket_bpf *skel;
     struct bpf_link *flush;
     struct bpf_link *old;
-    int *ring_fds;
     unsigned cpus;
-    uint32_t ring_bytes;
+    uint32_t log_bytes;
+    uint32_t aside_bytes;
 };
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -30,19 +30,19 @@ static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
     return 0;
 }
 
-static uint32_t ring_size(uint32_t total, unsigned cpus)
+#define LOG_LEAST 32768U /* a log is full when less than SJ_LOG_SLACK is left */
+#define ASIDE_LEAST 16384U
+
+/* The largest power of two of which n fit into total, but not less than `least`. */
+static uint32_t share_of(uint32_t total, unsigned n, uint32_t least)
 {
-    uint32_t least = 4 * SJ_PAYLOAD_MAX; /* a page would do for the kernel, but not for a record with its payload */
-    long page = sysconf(_SC_PAGESIZE);
-    if (page > (long)least)
-        least = (uint32_t)page;
     uint32_t size = least;
-    while ((uint64_t)size * 2 * cpus <= total)
+    while ((uint64_t)size * 2 * n <= total)
         size *= 2;
     return size;
 }
 
-static void configure(struct socket_bpf *skel, const struct sj_measure_options *o)
+static void configure(struct socket_bpf *skel, const struct sj_measure_options *o, uint32_t log_bytes)
 {
     skel->rodata->cfg_clock = o->stages == SJ_STAGES_ALL || o->stages == SJ_STAGES_ACCEPT;
     skel->rodata->cfg_payload = o->payload;
@@ -54,29 +54,11 @@ static void configure(struct socket_bpf *skel, const struct sj_measure_options *
     skel->rodata->cfg_cgroup = o->filter.cgroup;
     skel->rodata->cfg_cgroup_level = o->filter.cgroup_level;
     skel->rodata->cfg_self = (uint32_t)getpid();
+    skel->rodata->cfg_log_size = log_bytes;
     if (!skel->rodata->cfg_clock) {
         bpf_program__set_autoload(skel->progs.on_switch, false);
         bpf_program__set_autoload(skel->progs.on_wakeup, false);
     }
-}
-
-static int make_rings(struct sj_probe *p, struct sj_err *err)
-{
-    p->ring_fds = calloc(p->cpus, sizeof(*p->ring_fds));
-    if (!p->ring_fds)
-        return sj_fail(err, EX_OSERR, "out of memory");
-    for (unsigned cpu = 0; cpu < p->cpus; cpu++)
-        p->ring_fds[cpu] = -1;
-    for (unsigned cpu = 0; cpu < p->cpus; cpu++) {
-        int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "sj_ring", 0, 0, p->ring_bytes, NULL);
-        if (fd < 0)
-            return sj_fail(err, EX_OSERR, "cannot make a ring of %u KiB for each of %u CPUs: %s; try a smaller --ring",
-                           p->ring_bytes / 1024, p->cpus, strerror(errno));
-        p->ring_fds[cpu] = fd;
-        if (bpf_map_update_elem(bpf_map__fd(p->skel->maps.rings), &cpu, &fd, BPF_ANY))
-            return sj_fail(err, EX_OSERR, "cannot place the ring of CPU %u: %s", cpu, strerror(errno));
-    }
-    return 0;
 }
 
 /* Runs an iterator to its end; what it prints is nothing. */
@@ -134,11 +116,13 @@ static int load(struct sj_probe *p, const struct sj_measure_options *opts, struc
     p->skel = socket_bpf__open();
     if (!p->skel)
         return sj_fail(err, EX_SOFTWARE, "cannot open the BPF object: %s", strerror(errno));
-    configure(p->skel, opts);
-    if (bpf_map__set_max_entries(p->skel->maps.rings, p->cpus))
-        return sj_fail(err, EX_SOFTWARE, "cannot size the map of rings: %s", strerror(errno));
+    configure(p->skel, opts, p->log_bytes);
+    if (bpf_map__set_max_entries(p->skel->maps.logs, p->cpus) ||
+        bpf_map__set_value_size(p->skel->maps.logs, SJ_LOG_HEAD + p->log_bytes + 2 * SJ_LOG_SLACK) ||
+        bpf_map__set_max_entries(p->skel->maps.aside, p->aside_bytes))
+        return sj_fail(err, EX_SOFTWARE, "cannot size the buffers: %s", strerror(errno));
     if (socket_bpf__load(p->skel))
-        return sj_kernel_explain_load(errno, err);
+        return sj_kernel_explain_load(errno, p->cpus, p->log_bytes, err);
     return 0;
 }
 
@@ -154,11 +138,12 @@ int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, 
     if (!p)
         return sj_fail(err, EX_OSERR, "out of memory");
     p->cpus = (unsigned)cpus;
-    p->ring_bytes = ring_size(opts->ring_bytes, p->cpus);
+    p->log_bytes = share_of(opts->ring_bytes, p->cpus, LOG_LEAST);
+    p->aside_bytes = share_of(opts->ring_bytes / 4, 1, ASIDE_LEAST);
     /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done. */
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
-    if (load(p, opts, err) || make_rings(p, err) || attach(p, err)) {
+    if (load(p, opts, err) || attach(p, err)) {
         sj_probe_close(p);
         return -1;
     }
@@ -178,10 +163,6 @@ void sj_probe_close(struct sj_probe *p)
     bpf_link__destroy(p->flush);
     bpf_link__destroy(p->old);
     socket_bpf__destroy(p->skel);
-    for (unsigned cpu = 0; p->ring_fds && cpu < p->cpus; cpu++)
-        if (p->ring_fds[cpu] >= 0)
-            close(p->ring_fds[cpu]);
-    free(p->ring_fds);
     free(p);
 }
 
@@ -191,19 +172,29 @@ const char *sj_probe_set_name(const struct sj_probe *p)
     return "socket";
 }
 
-unsigned sj_probe_rings(const struct sj_probe *p)
+unsigned sj_probe_logs(const struct sj_probe *p)
 {
     return p->cpus;
 }
 
-int sj_probe_ring_fd(const struct sj_probe *p, unsigned cpu)
+int sj_probe_logs_fd(const struct sj_probe *p)
 {
-    return p->ring_fds[cpu];
+    return bpf_map__fd(p->skel->maps.logs);
 }
 
-uint32_t sj_probe_ring_bytes(const struct sj_probe *p)
+uint32_t sj_probe_log_bytes(const struct sj_probe *p)
 {
-    return p->ring_bytes;
+    return p->log_bytes;
+}
+
+int sj_probe_aside_fd(const struct sj_probe *p)
+{
+    return bpf_map__fd(p->skel->maps.aside);
+}
+
+uint32_t sj_probe_aside_bytes(const struct sj_probe *p)
+{
+    return p->aside_bytes;
 }
 
 int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err)

@@ -25,10 +25,13 @@ void sj_probe_close(struct sj_probe *p);
 /* "socket": which set of tracepoints is attached. */
 const char *sj_probe_set_name(const struct sj_probe *p);
 
-/* The rings, one per CPU: their number, and the descriptor and size in bytes of one. */
-unsigned sj_probe_rings(const struct sj_probe *p);
-int sj_probe_ring_fd(const struct sj_probe *p, unsigned cpu);
-uint32_t sj_probe_ring_bytes(const struct sj_probe *p);
+/* The logs, one per CPU: their number, and the descriptor of the array that holds them; size: bytes of SIZE of each. */
+unsigned sj_probe_logs(const struct sj_probe *p);
+int sj_probe_logs_fd(const struct sj_probe *p);
+uint32_t sj_probe_log_bytes(const struct sj_probe *p);
+/* The ring buffer beside them, and its size in bytes. */
+int sj_probe_aside_fd(const struct sj_probe *p);
+uint32_t sj_probe_aside_bytes(const struct sj_probe *p);
 
 /*
  * Tells the tails of answers whose connection has been idle for idle_ns, and counts the turns that are waiting for their

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "export/report_json.h"
+
+#include "made_report.h"
+
+static json_t *parsed(const struct sj_report *r)
+{
+    struct sj_out out;
+    made_out(&out);
+    sj_report_json(&out, r);
+    assert_int_equal(out.buf[out.len - 1], '\n');
+    json_t *doc = json_loadb(out.buf, out.len, 0, NULL);
+    assert_non_null(doc);
+    sj_out_fini(&out);
+    return doc;
+}
+
+/* The value under a path of keys and array positions: "services.0.total.p50". */
+static const json_t *at(const json_t *v, const char *path)
+{
+    while (v && *path) {
+        char key[64];
+        size_t n = strcspn(path, ".");
+        snprintf(key, sizeof(key), "%.*s", (int)n, path);
+        v = json_is_array(v) ? json_array_get(v, strtoul(key, NULL, 10)) : json_object_get(v, key);
+        path += n + (path[n] == '.');
+    }
+    return v;
+}
+
+static const char *text(const json_t *doc, const char *path)
+{
+    const char *s = json_string_value(at(doc, path));
+    return s ? s : "(absent)";
+}
+
+static double number(const json_t *doc, const char *path)
+{
+    const json_t *v = at(doc, path);
+    if (!json_is_number(v))
+        fail_msg("%s is no number", path);
+    return json_number_value(v);
+}
+
+static bool near(double a, double b)
+{
+    return fabs(a - b) <= 1e-12 + 1e-8 * fabs(b);
+}
+
+/* Neither null nor an empty key nor an empty string anywhere: what is unknown is absent. */
+static void nothing_is_null(const json_t *v)
+{
+    const char *key;
+    json_t *child;
+    size_t i;
+    assert_false(json_is_null(v));
+    if (json_is_string(v))
+        assert_true(json_string_length(v) > 0);
+    json_array_foreach (v, i, child)
+        nothing_is_null(child);
+    if (!json_is_object(v))
+        return;
+    void *it = json_object_iter(json_incref((json_t *)(uintptr_t)v));
+    for (; it; it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
+        key = json_object_iter_key(it);
+        assert_true(*key);
+        nothing_is_null(json_object_iter_value(it));
+    }
+    json_decref((json_t *)(uintptr_t)v);
+}
+
+static void the_document_has_the_agreed_shape(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_request r = made_server_request();
+    r.container = "abc";
+    made_report_init(&m);
+    for (int i = 0; i < 5000; i++)
+        made_report_add(&m, &r);
+    m.outcome.completeness.cut_off = 3;
+    m.outcome.kernel_seconds_per_request = 0.6e-6;
+    m.outcome.user_cpu_ratio = 0.03;
+    snprintf(m.measurement.label, sizeof(m.measurement.label), "v2");
+    json_t *doc = parsed(made_report_done(&m));
+    nothing_is_null(doc);
+    assert_string_equal(text(doc, "schema"), "sojourn.report/1");
+    assert_string_equal(text(doc, "host"), "web1");
+    assert_string_equal(text(doc, "label"), "v2");
+    assert_string_equal(text(doc, "start"), "2026-11-22T09:00:00.123456789Z");
+    assert_true(number(doc, "duration_s") == 10);
+    assert_string_equal(text(doc, "probe.set"), "socket");
+    assert_int_equal(json_array_size(at(doc, "probe.stages")), SJ_STAGE_MAX_);
+    assert_string_equal(text(doc, "probe.stages.1"), "oncpu");
+    assert_true(number(doc, "completeness.requests") == 5000);
+    assert_true(number(doc, "completeness.detailed") == 5000);
+    assert_true(number(doc, "completeness.counted_only") == 0);
+    assert_true(number(doc, "completeness.unparsed") == 0);
+    assert_true(number(doc, "completeness.cut_off") == 3);
+    assert_true(number(doc, "completeness.lost") == 0);
+    assert_null(at(doc, "completeness.lower_bound"));
+    assert_true(near(number(doc, "cost.kernel_seconds_per_request"), 0.6e-6));
+    assert_true(near(number(doc, "cost.user_cpu_ratio"), 0.03));
+    assert_int_equal(json_array_size(at(doc, "services")), 1);
+    assert_string_equal(text(doc, "services.0.service"), "nginx");
+    assert_string_equal(text(doc, "services.0.role"), "server");
+    assert_string_equal(text(doc, "services.0.protocol"), "http");
+    assert_string_equal(text(doc, "services.0.container"), "abc");
+    assert_true(number(doc, "services.0.port") == 8080);
+    assert_true(number(doc, "services.0.pid") == 7201);
+    assert_true(number(doc, "services.0.requests") == 5000);
+    assert_true(number(doc, "services.0.errors") == 0);
+    assert_true(number(doc, "services.0.client_errors") == 0);
+    assert_true(number(doc, "services.0.rate") == 500);
+    assert_true(number(doc, "services.0.error_ratio") == 0);
+    assert_null(at(doc, "services.0.error_ratio_bounds"));
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void times_have_the_agreed_shape(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_request r = made_server_request();
+    made_report_init(&m);
+    for (int i = 0; i < 5000; i++)
+        made_report_add(&m, &r);
+    json_t *doc = parsed(made_report_done(&m));
+    static const char *const totals[] = {"mean", "p50", "p90", "p95", "p99", "p999", "max", "p99_ci.0", "p99_ci.1"};
+    for (size_t i = 0; i < sizeof(totals) / sizeof(totals[0]); i++) {
+        char path[64];
+        snprintf(path, sizeof(path), "services.0.total.%s", totals[i]);
+        assert_true(near(number(doc, path), 0.0031003)); /* all alike, so they are exact */
+    }
+    assert_true(near(number(doc, "services.0.stages.queue.mean"), 0.0001));
+    assert_true(near(number(doc, "services.0.stages.queue.p50"), 0.0001));
+    assert_true(near(number(doc, "services.0.stages.queue.p99"), 0.0001));
+    assert_true(near(number(doc, "services.0.stages.queue.share"), 0.0001 / 0.0031003));
+    assert_true(number(doc, "services.0.stages.runq.mean") == 0);
+    assert_true(number(doc, "services.0.stages.runq.share") == 0);
+    assert_true(near(number(doc, "services.0.stages.blocked.blocked_by.sleep.mean"), 0.002));
+    assert_true(number(doc, "services.0.stages.blocked.blocked_by.lock.p99") == 0);
+    assert_int_equal(json_object_size(at(doc, "services.0.stages")), 7);
+    assert_null(at(doc, "services.0.stages.wait"));
+    assert_int_equal(json_array_size(at(doc, "services.0.operations")), 1);
+    assert_string_equal(text(doc, "services.0.operations.0.operation"), "GET /users/:id");
+    assert_true(number(doc, "services.0.operations.0.requests") == 5000);
+    assert_true(number(doc, "services.0.operations.0.errors") == 0);
+    assert_true(number(doc, "services.0.operations.0.statuses.200") == 5000);
+    assert_true(near(number(doc, "services.0.operations.0.total.p50"), 0.0031003));
+    assert_true(near(number(doc, "services.0.operations.0.stages.oncpu.p50"), 0.001));
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void a_mean_is_sum_over_count(void **state)
+{
+    (void)state;
+    struct made_report m;
+    uint64_t sum = 0, queue = 0;
+    made_report_init(&m);
+    for (uint64_t i = 0; i < 1009; i++) {
+        struct sj_request r = made_server_request();
+        made_longer(&r, SJ_STAGE_QUEUE, i * i);
+        sum += r.total_ns;
+        queue += r.stage_ns[SJ_STAGE_QUEUE];
+        made_report_add(&m, &r);
+    }
+    json_t *doc = parsed(made_report_done(&m));
+    assert_true(near(number(doc, "services.0.total.mean"), (double)sum / 1009e9));
+    assert_true(near(number(doc, "services.0.stages.queue.mean"), (double)queue / 1009e9));
+    assert_true(near(number(doc, "services.0.stages.queue.share"), (double)queue / (double)sum));
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void unknown_keys_are_absent(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_request r = made_client_request();
+    r.operation = r.status = "";
+    r.protocol = SJ_PROTO_UNKNOWN;
+    r.flags = SJ_REQ_UNPARSED;
+    r.port = 0;
+    r.pid = 0;
+    made_report_init(&m);
+    made_report_add(&m, &r);
+    m.outcome.duration_s = 0;
+    m.measurement.host[0] = m.measurement.probe_set[0] = '\0';
+    json_t *doc = parsed(made_report_done(&m));
+    nothing_is_null(doc);
+    static const char *const absent[] = {
+        "host",
+        "label",
+        "probe.set",
+        "cost.kernel_seconds_per_request",
+        "cost.user_cpu_ratio",
+        "services.0.port",
+        "services.0.pid",
+        "services.0.pids",
+        "services.0.container",
+        "services.0.rate",
+        "services.0.total.p99_ci",
+        "services.0.stages.queue",
+        "services.0.stages.oncpu",
+        "services.0.lower_bound",
+    };
+    for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
+        assert_null(at(doc, absent[i]));
+    assert_string_equal(text(doc, "services.0.protocol"), "unknown");
+    assert_int_equal(json_object_size(at(doc, "services.0.stages")), 4);
+    assert_int_equal(json_array_size(at(doc, "services.0.operations")), 0);
+    assert_true(number(doc, "completeness.unparsed") == 1);
+    assert_true(number(doc, "services.0.unparsed") == 1);
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void an_empty_measurement_is_a_document(void **state)
+{
+    (void)state;
+    struct made_report m;
+    made_report_init(&m);
+    json_t *doc = parsed(made_report_done(&m));
+    assert_int_equal(json_array_size(at(doc, "services")), 0);
+    assert_true(number(doc, "completeness.requests") == 0);
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void loss_is_told(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_request bad = made_server_request();
+    bad.flags = SJ_REQ_ERROR;
+    made_report_init(&m);
+    made_report_add(&m, &bad);
+    made_report_count(&m, 3, 1000000, true);
+    json_t *doc = parsed(made_report_done(&m));
+    nothing_is_null(doc);
+    assert_true(number(doc, "completeness.requests") == 4);
+    assert_true(number(doc, "completeness.counted_only") == 3);
+    assert_true(json_is_true(at(doc, "completeness.lower_bound")));
+    assert_true(number(doc, "services.0.requests") == 4);
+    assert_true(number(doc, "services.0.counted_only") == 3);
+    assert_true(json_is_true(at(doc, "services.0.lower_bound")));
+    assert_null(at(doc, "services.0.error_ratio"));
+    assert_true(near(number(doc, "services.0.error_ratio_bounds.0"), 0.25));
+    assert_true(near(number(doc, "services.0.error_ratio_bounds.1"), 1));
+    assert_true(near(number(doc, "services.0.total.mean"), (3100300 + 3e6) / 4e9));
+    assert_true(near(number(doc, "services.0.total.max"), 0.0031003));
+    assert_true(near(number(doc, "services.0.stages.oncpu.mean"), (1e6 + 1.5e6) / 4e9));
+    assert_true(near(number(doc, "services.0.stages.oncpu.p50_bounds.0"), 0));
+    assert_true(near(number(doc, "services.0.stages.oncpu.p50_bounds.1"), 0.0031003));
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void names_from_outside_are_safe(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_request r = made_server_request();
+    r.service = "ng\033[31minx\n";
+    r.operation = "GET /\"\\\x01";
+    r.status = "2\xff";
+    made_report_init(&m);
+    made_report_add(&m, &r);
+    struct sj_out out;
+    made_out(&out);
+    sj_report_json(&out, made_report_done(&m));
+    for (size_t i = 0; i < out.len; i++)
+        assert_true(out.buf[i] == '\n' || (unsigned char)out.buf[i] >= ' ');
+    sj_out_fini(&out);
+    json_t *doc = parsed(&m.report);
+    assert_string_equal(text(doc, "services.0.service"), r.service);
+    assert_string_equal(text(doc, "services.0.operations.0.operation"), r.operation);
+    assert_true(number(doc, "services.0.operations.0.statuses.2\xef\xbf\xbd") == 1);
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_document_has_the_agreed_shape),  cmocka_unit_test(times_have_the_agreed_shape),
+        cmocka_unit_test(a_mean_is_sum_over_count),           cmocka_unit_test(unknown_keys_are_absent),
+        cmocka_unit_test(an_empty_measurement_is_a_document), cmocka_unit_test(loss_is_told),
+        cmocka_unit_test(names_from_outside_are_safe),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
