@@ -18,7 +18,7 @@ static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 tg
     h->flags = flags;
     h->port = c->port;
     h->tgid = tgid;
-    h->seq = c->seq++;
+    h->turn = c->word >> STATE_BITS;
     h->conn = c->cookie;
     h->time = now;
 }
@@ -44,11 +44,11 @@ static __always_inline __u64 log_place(const struct sj_log *log, bool *room)
     return SJ_LOG_HEAD + at;
 }
 
-/* The record of len bytes behind the entry is whole. The exchange orders it before the new position. */
+/* The record of len bytes behind the entry is whole. */
 static __always_inline void log_publish(struct sj_log *log, struct sj_log_entry *entry, __u32 len)
 {
     entry->len = len;
-    __sync_lock_test_and_set(&log->produced, log->produced + ((sizeof(*entry) + len + 7) & ~7ULL));
+    store_after_all(&log->produced, log->produced + ((sizeof(*entry) + len + 7) & ~7ULL));
 }
 
 static __always_inline void fill_tail(struct sj_rec_tail *tail, struct conn *c, __u8 type, __u16 flags, __u64 now)

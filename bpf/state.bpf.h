@@ -76,10 +76,13 @@ struct reading {
     __u64 blocked[SJ_CAUSE_MAX_];
 };
 
-/* Each flag is a byte of its own: threads that share a socket write different ones. */
+/*
+ * What belongs to a message lies together, in the order in which it is used: with the eight bytes that the kernel puts in
+ * front, a line of the cache each. Each flag is a byte of its own: threads that share a socket write different ones.
+ */
 struct conn {
-    __u32 word; /* see enum conn_state */
-    __u32 seq;
+    __u32 word;      /* see enum conn_state */
+    __u32 told_tgid; /* of the process that was last told; 0: not told yet */
     __u64 cookie;
     __u64 ready;      /* first arrival that no recv has taken; written by softirq when 0, cleared by recv alone */
     __u64 ready_last; /* latest arrival */
@@ -96,20 +99,21 @@ struct conn {
     __u16 ask_captured;
     __u16 reserved;
     __u32 ask_len;
-    __u32 told_tgid; /* of the process that was last told; 0: not told yet */
-    __u32 tid;
     __u32 data_told; /* payload bytes of this ask that went out */
+
     __u64 t0, t1, last;
     __u64 bytes_ask, bytes_answer;
-    __u64 parent; /* client: the server-side turn for whose sake it asks */
+    __u64 clock_id; /* server: the clock of the thread that took the ask, */
+    __u64 owner_changes;
+
+    struct reading clock; /* and what it showed then, or at the last answer */
+    __u64 parent;         /* client: the server-side turn for whose sake it asks */
+
+    __u8 ask[SJ_ASK_INLINE];
+
     __u64 parent_turn;
     __u64 counted_ns; /* total under which the turn stands in the overflow histogram */
     __u64 comm[2];    /* name of the process that used it last: what is counted is counted for it, whoever runs then */
-    /* server: the clock of the thread when it took the ask, or at the last answer */
-    __u64 clock_id;
-    __u64 owner_changes;
-    struct reading clock;
-    __u8 ask[SJ_ASK_INLINE];
 };
 
 /*
@@ -206,6 +210,30 @@ struct {
     __type(key, struct sj_overflow_key);
     __type(value, struct sj_overflow_value);
 } overflow SEC(".maps");
+
+/*
+ * Stores so that who sees the value sees all that was stored before. On x86 stores are seen in their order anyway, and an
+ * atomic exchange would wait until all earlier ones have left the CPU, as long as the whole rest of a probe takes.
+ */
+static __always_inline void store_after_all(void *p, __u64 value)
+{
+#if defined(__TARGET_ARCH_x86)
+    asm volatile("" ::: "memory");
+    *(volatile __u64 *)p = value;
+#else
+    __sync_lock_test_and_set((__u64 *)p, value);
+#endif
+}
+
+static __always_inline void store_after_all32(void *p, __u32 value)
+{
+#if defined(__TARGET_ARCH_x86)
+    asm volatile("" ::: "memory");
+    *(volatile __u32 *)p = value;
+#else
+    __sync_lock_test_and_set((__u32 *)p, value);
+#endif
+}
 
 static __always_inline struct sj_counters *my_counters(void)
 {

@@ -189,8 +189,7 @@ static __always_inline void begin_turn(struct event *e, __u32 word, __u64 arriva
     c->ask_len = 0;
     c->ask_captured = 0;
     c->data_told = 0;
-    /* an exchange rather than a store: whoever sees the new word sees the times */
-    __sync_lock_test_and_set(&c->word, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
+    store_after_all32(&c->word, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
 }
 
 /* Bytes of an ask: the first ones begin a turn. */
@@ -342,7 +341,9 @@ static __always_inline void tell_turn(struct event *e, const struct user_buffer 
         return;
     }
     if (r->ask_captured) {
-        copy_words(e->payload + at, c->ask, SJ_ASK_INLINE);
+        copy_words(e->payload + at, c->ask, SJ_ASK_INLINE / 2);
+        if (r->ask_captured > SJ_ASK_INLINE / 2)
+            copy_words(e->payload + at + SJ_ASK_INLINE / 2, c->ask + SJ_ASK_INLINE / 2, SJ_ASK_INLINE / 2);
         at += r->ask_captured & 0xff;
     }
     if (cfg_payload && look) {
@@ -353,25 +354,31 @@ static __always_inline void tell_turn(struct event *e, const struct user_buffer 
     log_publish(e->log, e->entry, (sizeof(*r) + at) & 0x1fff);
 }
 
-static __always_inline void fill_turn(struct event *e, __u64 stamp, __u64 readable)
+/* What a turn's record says of its ask: read before the turn is claimed, as then the next one may overwrite it. */
+struct asked {
+    __u64 t0, t1, bytes;
+    __u32 len;
+    __u16 captured, flags;
+};
+
+static __always_inline void fill_turn(struct event *e, const struct asked *a, __u64 stamp, __u64 readable)
 {
-    struct conn *c = e->c;
     e->place = log_place(e->log, &e->room);
     e->entry = (void *)e->log + e->place;
     e->turn = (void *)(e->entry + 1);
     e->payload = e->turn + 1;
     struct sj_rec_turn *r = e->turn;
-    r->h.flags = c->rec_flags;
-    r->t[0] = c->t0;
-    r->t[1] = c->t1;
+    r->h.flags = a->flags;
+    r->t[0] = a->t0;
+    r->t[1] = a->t1;
     r->t[2] = e->receive ? readable : stamp;
     r->t[3] = e->receive ? stamp : 0;
     r->oncpu = 0;
-    r->bytes_ask = c->bytes_ask;
+    r->bytes_ask = a->bytes;
     r->tid = (__u32)e->task->pid;
-    r->ask_len = c->ask_len;
+    r->ask_len = a->len;
     r->answer_len = (__u32)e->len;
-    r->ask_captured = c->ask_captured;
+    r->ask_captured = a->captured;
     r->answer_captured = 0;
 }
 
@@ -392,12 +399,18 @@ static __always_inline void clock_at_reply(struct event *e)
 static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, __u64 readable, bool further)
 {
     struct conn *c = e->c;
+    struct asked ask = {.t0 = c->t0,
+                        .t1 = c->t1,
+                        .bytes = c->bytes_ask,
+                        .len = c->ask_len,
+                        .captured = c->ask_captured,
+                        .flags = c->rec_flags};
     if (STATE_OF(word) == ASKED) {
-        if (readable < c->t1)
-            readable = readable ? c->t1 : stamp;
-        fill_turn(e, stamp, readable);
+        if (readable < ask.t1)
+            readable = readable ? ask.t1 : stamp;
         if (__sync_val_compare_and_swap(&c->word, word, (word & ~ASKED) | ANSWERING) != word)
             return false; /* another thread has told it, or given it up */
+        fill_turn(e, &ask, stamp, readable);
         c->bytes_answer = e->len;
         c->last = stamp;
         e->k->answered[c->role & (SJ_ROLE_SLOTS - 1)]++;
@@ -422,7 +435,7 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     }
     c->pipelined = 1;
     c->counted = 0;
-    fill_turn(e, stamp, readable > before ? readable : stamp);
+    fill_turn(e, &ask, stamp, readable > before ? readable : stamp);
     e->turn->h.flags |= SJ_F_CONTINUED;
     if (!e->receive)
         e->turn->t[3] = before;

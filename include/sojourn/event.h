@@ -64,7 +64,7 @@ struct sj_rec {
     __u16 flags;  /* enum sj_rec_flag */
     __u16 port;   /* of the answering side, host order; 0 on AF_UNIX */
     __u32 tgid;   /* of the process that acted; 0 where there is none (close in softirq) */
-    __u32 seq;    /* counts the records of this connection */
+    __u32 turn;   /* which turn of its connection this belongs to; wraps */
     __u64 conn;   /* socket cookie: unique while the host is up */
     __u64 time;   /* when this record was made; orders the records of all CPUs */
 };

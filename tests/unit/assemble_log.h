@@ -24,8 +24,9 @@ struct assemble_log {
     struct sj_assembler *a;
     struct sj_err err;
     struct sj_process who;
-    uint64_t conn; /* which connection the next records are of */
-    uint32_t seq[8];
+    uint64_t conn;    /* which connection the next records are of */
+    uint32_t turn[8]; /* the running turn of connections, by their number modulo 8 */
+    bool asking[8];   /* it has been told of, but not answered */
     uint8_t role;
     bool bytes;         /* write "bytes_in/bytes_out" too */
     bool quiet;         /* check, but write nothing */
@@ -148,7 +149,12 @@ static inline int log_try(struct assemble_log *log, struct made_record r)
     r.rec->conn = log->conn;
     r.rec->role = log->role;
     r.rec->port = 80;
-    r.rec->seq = log->seq[log->conn % 8]++;
+    bool turn = r.rec->type == SJ_REC_TURN && !(r.rec->flags & SJ_F_CONTINUED);
+    bool *asking = &log->asking[log->conn % 8];
+    if ((turn || r.rec->type == SJ_REC_DATA) && !*asking)
+        log->turn[log->conn % 8]++;
+    *asking = r.rec->type == SJ_REC_DATA || (*asking && !turn && r.rec->type != SJ_REC_CUT);
+    r.rec->turn = log->turn[log->conn % 8];
     if (!r.rec->tgid && r.rec->type != SJ_REC_CLOSE)
         r.rec->tgid = 7;
     assert_true(sj_record_valid(r.rec, r.len));

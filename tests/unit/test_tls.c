@@ -12,10 +12,10 @@
 #include "decode_log.h"
 
 /*
- * Conversations are written as flights of records, type/length, as OpenSSL 3 sends them: '>' asks, '<' answers.
- * The bodies are noise, but for the first byte of a hello.
+ * Conversations are written as flights of records, type/length, as OpenSSL 3 sends them: '>' asks, '<' answers;
+ * 20 is change_cipher_spec, 21 alert, 22 handshake, 23 application data. The bodies are noise.
  */
-enum { CCS = 20, ALERT, HANDSHAKE, DATA, FLIGHT_MAX = 1 << 16 };
+enum { FLIGHT_MAX = 1 << 16 };
 
 static struct decode_log told;
 
@@ -56,21 +56,26 @@ static size_t record(uint8_t *p, unsigned type, unsigned len)
     return 5 + len;
 }
 
-/* "23/52 23/19" as bytes; returns how many. */
-static size_t flight(const char *records, uint8_t *p)
+/* The records of one flight, "23/52 23/19", as bytes; returns how many. Moves *records behind them. */
+static size_t flight(const char **records, uint8_t *p)
 {
     size_t n = 0;
 
-    while (*records) {
+    while (**records >= '0' && **records <= '9') {
         char *end;
-        unsigned type = (unsigned)strtoul(records, &end, 10);
+        unsigned type = (unsigned)strtoul(*records, &end, 10);
         unsigned len = (unsigned)strtoul(end + 1, &end, 10);
 
         assert_true(n + 5 + len <= FLIGHT_MAX);
         n += record(p + n, type, len);
-        records = end + strspn(end, " ");
+        *records = end + strspn(end, " ");
     }
     return n;
+}
+
+static size_t bytes_of(const char *records, uint8_t *p)
+{
+    return flight(&records, p);
 }
 
 enum cut { CUT_NOT, CUT_RECORDS, CUT_BYTES, CUT_BODIES_HIDDEN, CUT_MAX };
@@ -102,16 +107,20 @@ static void feed(enum sj_dir dir, const uint8_t *p, size_t n, enum cut cut)
     }
 }
 
-static void play(const char *const *flights, enum cut cut)
+static void play(const char *flights, enum cut cut)
 {
     static uint8_t bytes[FLIGHT_MAX];
 
-    for (; *flights; flights++)
-        feed((*flights)[0] == '>' ? SJ_DIR_ASK : SJ_DIR_ANSWER, bytes, flight(*flights + 2, bytes), cut);
+    while (*flights) {
+        enum sj_dir dir = *flights == '>' ? SJ_DIR_ASK : SJ_DIR_ANSWER;
+
+        flights += 2;
+        feed(dir, bytes, flight(&flights, bytes), cut);
+    }
 }
 
 /* However it is cut, two requests are two. */
-static void two_requests(const char *const *flights)
+static void two_requests(const char *flights)
 {
     for (enum cut cut = CUT_NOT; cut < CUT_MAX; cut++) {
         log_close(&told);
@@ -124,45 +133,19 @@ static void two_requests(const char *const *flights)
 
 static void test_tls13(void **state)
 {
-    static const char *const full[] = {"> 22/238",
-                                       "< 22/122 20/1 23/23 23/811 23/281 23/69",
-                                       "> 20/1 23/69",
-                                       "< 23/250 23/250",
-                                       "> 23/52",
-                                       "< 23/57",
-                                       "> 23/52",
-                                       "< 23/57",
-                                       "> 23/19",
-                                       "< 23/19",
-                                       NULL};
-    static const char *const client_certificate[] = {"> 22/238",
-                                                     "< 22/122 20/1 23/23 23/62 23/811 23/281 23/69",
-                                                     "> 20/1 23/811 23/281 23/69",
-                                                     "< 23/1034 23/1034",
-                                                     "> 23/52",
-                                                     "< 23/57",
-                                                     "> 23/52",
-                                                     "< 23/57",
-                                                     "> 23/19",
-                                                     NULL};
-    static const char *const resumed[] = {
-        "> 22/514", "< 22/128 20/1 23/23 23/69", "> 20/1 23/69", "< 23/250", "> 23/52", "< 23/57", "> 23/52", "< 23/57",
-        NULL};
-    static const char *const retried[] = {
-        "> 22/238", "< 22/88 20/1",    "> 20/1 22/512", "< 22/223 23/23 23/811 23/281 23/69",
-        "> 23/69",  "< 23/250 23/250", "> 23/52",       "< 23/57",
-        "> 23/52",  "< 23/57",         "> 23/19",       "< 23/19",
-        NULL};
-    static const char *const without_ccs[] = {
-        "> 22/200", "< 22/90 23/40 23/811 23/281 23/53", "> 23/53 23/52", "< 23/57", "> 23/52", "< 23/57", NULL};
-    static const char *const no_tickets[] = {"> 22/238",
-                                             "< 22/122 20/1 23/1200",
-                                             "> 20/1 23/53",
-                                             "> 23/400 23/16000",
-                                             "< 23/57",
-                                             "> 23/400",
-                                             "< 23/16401 23/16401 23/20",
-                                             NULL};
+    static const char full[] = "> 22/238 < 22/122 20/1 23/23 23/811 23/281 23/69 > 20/1 23/69 < 23/250 23/250 "
+                               "> 23/52 < 23/57 > 23/52 < 23/57 > 23/19 < 23/19";
+    static const char client_certificate[] =
+        "> 22/238 < 22/122 20/1 23/23 23/62 23/811 23/281 23/69 "
+        "> 20/1 23/811 23/281 23/69 < 23/1034 23/1034 > 23/52 < 23/57 > 23/52 < 23/57 > 23/19";
+    static const char resumed[] = "> 22/514 < 22/128 20/1 23/23 23/69 > 20/1 23/69 < 23/250 > 23/52 < 23/57 "
+                                  "> 23/52 < 23/57";
+    static const char retried[] = "> 22/238 < 22/88 20/1 > 20/1 22/512 < 22/223 23/23 23/811 23/281 23/69 "
+                                  "> 23/69 < 23/250 23/250 > 23/52 < 23/57 > 23/52 < 23/57 > 23/19 < 23/19";
+    static const char without_ccs[] =
+        "> 22/200 < 22/90 23/40 23/811 23/281 23/53 > 23/53 23/52 < 23/57 > 23/52 < 23/57";
+    static const char no_tickets[] = "> 22/238 < 22/122 20/1 23/1200 > 20/1 23/53 > 23/400 23/16000 < 23/57 "
+                                     "> 23/400 < 23/16401 23/16401 23/20";
     (void)state;
     two_requests(full);
     two_requests(client_certificate);
@@ -174,47 +157,15 @@ static void test_tls13(void **state)
 
 static void test_tls12(void **state)
 {
-    static const char *const gcm[] = {"> 22/155",
-                                      "< 22/65 22/791 22/300 22/4",
-                                      "> 22/37 20/1 22/40",
-                                      "< 22/186 20/1 22/40",
-                                      "> 23/59",
-                                      "< 23/64",
-                                      "> 23/59",
-                                      "< 23/64",
-                                      "> 21/26",
-                                      "< 21/26",
-                                      NULL};
-    static const char *const cbc[] = {"> 22/155",
-                                      "< 22/69 22/791 22/300 22/4",
-                                      "> 22/37 20/1 22/96",
-                                      "< 22/186 20/1 22/96",
-                                      "> 23/112 23/112",
-                                      "< 23/112",
-                                      "> 23/112",
-                                      "< 23/112 23/112",
-                                      "> 21/80",
-                                      NULL};
-    static const char *const chacha[] = {"> 22/155",
-                                         "< 22/65 22/791 22/300 22/4",
-                                         "> 22/37 20/1 22/32",
-                                         "< 22/186 20/1 22/32",
-                                         "> 23/19",
-                                         "< 23/19",
-                                         "> 23/53",
-                                         "< 23/69",
-                                         NULL};
-    static const char *const resumed[] = {
-        "> 22/512", "< 22/85 20/1 22/40", "> 20/1 22/40 23/59", "< 23/64", "> 23/59", "< 23/64", "> 21/26", NULL};
-    static const char *const greeting[] = {"> 22/155",
-                                           "< 22/65 22/791 22/300 22/4",
-                                           "> 22/37 20/1 22/40",
-                                           "< 22/186 20/1 22/40 23/100",
-                                           "> 23/53",
-                                           "< 23/64",
-                                           "> 23/59",
-                                           "< 23/64",
-                                           NULL};
+    static const char gcm[] = "> 22/155 < 22/65 22/791 22/300 22/4 > 22/37 20/1 22/40 < 22/186 20/1 22/40 "
+                              "> 23/59 < 23/64 > 23/59 < 23/64 > 21/26 < 21/26";
+    static const char cbc[] = "> 22/155 < 22/69 22/791 22/300 22/4 > 22/37 20/1 22/96 < 22/186 20/1 22/96 "
+                              "> 23/112 23/112 < 23/112 > 23/112 < 23/112 23/112 > 21/80";
+    static const char chacha[] = "> 22/155 < 22/65 22/791 22/300 22/4 > 22/37 20/1 22/32 < 22/186 20/1 22/32 "
+                                 "> 23/19 < 23/19 > 23/53 < 23/69";
+    static const char resumed[] = "> 22/512 < 22/85 20/1 22/40 > 20/1 22/40 23/59 < 23/64 > 23/59 < 23/64 > 21/26";
+    static const char greeting[] = "> 22/155 < 22/65 22/791 22/300 22/4 > 22/37 20/1 22/40 < 22/186 20/1 22/40 23/100 "
+                                   "> 23/53 < 23/64 > 23/59 < 23/64";
     (void)state;
     two_requests(gcm);
     two_requests(cbc);
@@ -225,7 +176,7 @@ static void test_tls12(void **state)
 
 static void test_joined_in_the_middle(void **state)
 {
-    static const char *const flights[] = {"> 23/53", "< 23/57", "> 23/52", "< 23/57", "> 23/19", NULL};
+    static const char flights[] = "> 23/53 < 23/57 > 23/52 < 23/57 > 23/19";
 
     (void)state;
     two_requests(flights);
@@ -234,16 +185,15 @@ static void test_joined_in_the_middle(void **state)
 /* A client whose certificate and Finished share a record: its flight is over when the server speaks. */
 static void test_coalesced_client_flight(void **state)
 {
-    static const char *const flights[] = {
-        "> 22/238", "< 22/122 20/1 23/1200", "> 20/1 23/1190", "< 23/250", "> 23/52", "< 23/57", "> 23/52", "< 23/57",
-        NULL};
+    static const char flights[] = "> 22/238 < 22/122 20/1 23/1200 > 20/1 23/1190 < 23/250 > 23/52 < 23/57 "
+                                  "> 23/52 < 23/57";
     (void)state;
     two_requests(flights);
 }
 
 static void test_asks_are_turns(void **state)
 {
-    static const char *const flights[] = {"> 23/40", "> 23/40 23/40", "< 23/40", "< 23/40", "> 23/40", "> 23/40", NULL};
+    static const char flights[] = "> 23/40 > 23/40 23/40 < 23/40 < 23/40 > 23/40 > 23/40";
 
     (void)state;
     told.offsets = true;
@@ -253,10 +203,10 @@ static void test_asks_are_turns(void **state)
 
 static void test_what_is_ignored(void **state)
 {
-    static const char *const handshake[] = {"> 22/238", "< 22/122 20/1 23/1200", "> 20/1 23/53", "< 23/250", NULL};
-    static const char *const first[] = {"> 23/40", "< 23/50", NULL};
-    static const char *const close[] = {"> 23/19", "< 23/19", "> 24/20", NULL};
-    static const char *const together[] = {"> 21/26 23/52", NULL};
+    static const char handshake[] = "> 22/238 < 22/122 20/1 23/1200 > 20/1 23/53 < 23/250";
+    static const char first[] = "> 23/40 < 23/50";
+    static const char close[] = "> 23/19 < 23/19 > 24/20";
+    static const char together[] = "> 21/26 23/52";
 
     (void)state;
     told.ignored = told.offsets = true;
@@ -276,8 +226,8 @@ static void test_what_is_ignored(void **state)
 /* The server is gone without an answer: its alert is none. */
 static void test_alert_is_no_answer(void **state)
 {
-    static const char *const flights[] = {"> 23/40", "< 23/19", NULL};
-    static const char *const more[] = {"< 23/40", NULL};
+    static const char flights[] = "> 23/40 < 23/19";
+    static const char more[] = "< 23/40";
 
     (void)state;
     play(flights, CUT_RECORDS);
@@ -288,15 +238,8 @@ static void test_alert_is_no_answer(void **state)
 
 static void test_early_data(void **state)
 {
-    static const char *const flights[] = {"> 22/500 20/1 23/400",
-                                          "< 22/122 20/1 23/100 23/57",
-                                          "> 23/21 23/53",
-                                          "< 23/250",
-                                          "> 23/52",
-                                          "< 23/57",
-                                          "> 23/52",
-                                          "< 23/57",
-                                          NULL};
+    static const char flights[] = "> 22/500 20/1 23/400 < 22/122 20/1 23/100 23/57 > 23/21 23/53 < 23/250 "
+                                  "> 23/52 < 23/57 > 23/52 < 23/57";
     (void)state;
     two_requests(flights);
 }
@@ -304,7 +247,7 @@ static void test_early_data(void **state)
 static void test_whole(void **state)
 {
     static uint8_t bytes[FLIGHT_MAX];
-    size_t n = flight("23/100", bytes);
+    size_t n = bytes_of("23/100", bytes);
 
     (void)state;
     assert_true(whole());
@@ -323,7 +266,7 @@ static void test_whole(void **state)
 static void test_lost_and_found(void **state)
 {
     static uint8_t bytes[FLIGHT_MAX];
-    size_t n = flight("23/100", bytes);
+    size_t n = bytes_of("23/100", bytes);
 
     (void)state;
     told.offsets = true;
@@ -354,12 +297,12 @@ static void test_lost_and_found(void **state)
 /* A client that reads header and body apart: of its handshake's answers only the first five bytes were captured. */
 static void test_lost_in_handshake(void **state)
 {
-    static const char *const flights[] = {"> 20/1 23/69 23/52", "< 23/57", "> 23/52", "< 23/57", NULL};
+    static const char flights[] = "> 20/1 23/69 23/52 < 23/57 > 23/52 < 23/57";
     static uint8_t bytes[FLIGHT_MAX];
 
     (void)state;
-    log_feed(&told, SJ_DIR_ASK, bytes, flight("22/238", bytes), 0);
-    size_t n = flight("22/122 20/1 23/23 23/811 23/281 23/69", bytes);
+    log_feed(&told, SJ_DIR_ASK, bytes, bytes_of("22/238", bytes), 0);
+    size_t n = bytes_of("22/122 20/1 23/23 23/811 23/281 23/69", bytes);
     log_feed(&told, SJ_DIR_ANSWER, bytes, 5, n - 5);
     expect("lost|");
     play(flights, CUT_BODIES_HIDDEN);
@@ -369,8 +312,8 @@ static void test_lost_in_handshake(void **state)
 /* What could not be followed is not taken for a certificate: the first ask counts. */
 static void test_lost_client_flight(void **state)
 {
-    static const char *const hello[] = {"> 22/238", "< 22/122 20/1 23/1200", NULL};
-    static const char *const flights[] = {"> 23/52", "< 23/57", "> 23/52", "< 23/57", NULL};
+    static const char hello[] = "> 22/238 < 22/122 20/1 23/1200";
+    static const char flights[] = "> 23/52 < 23/57 > 23/52 < 23/57";
 
     (void)state;
     play(hello, CUT_NOT);
@@ -433,7 +376,7 @@ static void test_probe(void **state)
         assert_int_equal(sj_tls_decoder.probe(SJ_DIR_ANSWER, cases[i].p, cases[i].n), cases[i].answer);
     }
     static uint8_t bytes[FLIGHT_MAX];
-    size_t n = flight("23/20 23/20", bytes);
+    size_t n = bytes_of("23/20 23/20", bytes);
     assert_true(sj_tls_decoder.probe(SJ_DIR_ASK, bytes, n));
     bytes[25] = 0;
     assert_false(sj_tls_decoder.probe(SJ_DIR_ASK, bytes, n));
@@ -443,18 +386,19 @@ static void test_probe(void **state)
 /* Any cut anywhere: the same messages. */
 static void test_every_cut(void **state)
 {
-    static const char *const flights[] = {
-        "> 22/238", "< 22/122 20/1 23/90 23/69", "> 20/1 23/69 23/52", "< 23/57", "> 23/52", "< 23/57", "> 23/19",
-        NULL};
+    static const char flights[] =
+        "> 22/238 < 22/122 20/1 23/90 23/69 > 20/1 23/69 23/52 < 23/57 > 23/52 < 23/57 > 23/19";
     static uint8_t bytes[FLIGHT_MAX];
 
     (void)state;
     for (size_t at = 0; at < 300; at++) {
         log_close(&told);
         log_open(&told, &sj_tls_decoder);
-        for (const char *const *f = flights; *f; f++) {
-            enum sj_dir dir = (*f)[0] == '>' ? SJ_DIR_ASK : SJ_DIR_ANSWER;
-            size_t n = flight(*f + 2, bytes);
+        for (const char *f = flights; *f;) {
+            enum sj_dir dir = *f == '>' ? SJ_DIR_ASK : SJ_DIR_ANSWER;
+
+            f += 2;
+            size_t n = flight(&f, bytes);
             size_t first = at < n ? at : n;
 
             log_feed(&told, dir, bytes, first, 0);

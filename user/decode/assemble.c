@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 
 #include "decode/connection.h"
+#include "decode/feed.h"
 #include "decode/stages.h"
 
 #define CONNECTIONS_MAX 16384
@@ -61,6 +62,8 @@ void sj_assembler_stats(const struct sj_assembler *a, struct sj_assembler_stats 
 
 static int hand_on(struct sj_assembler *a, const struct sj_connection *c, struct sj_pending *p, struct sj_err *err)
 {
+    if (p->counted)
+        return 0;
     if (p->cut) {
         a->stats.cut_off++;
         return 0;
@@ -137,137 +140,15 @@ static int begin_turn(struct sj_assembler *a, struct sj_connection *c, struct sj
     return finish_answered(a, c, err);
 }
 
-/* ---- feeding the decoder ---- */
-
-struct feeding {
-    struct sj_assembler *a;
-    struct sj_connection *c;
-    const struct sj_rec_turn *turn; /* NULL while the turn's record has not come */
-    uint32_t begun;                 /* asks that began */
-    uint32_t answers;
-    uint32_t last_offset;
-    bool ignore;
-    bool lost;
-};
-
-static void on_ask(struct feeding *f, const struct sj_message *m)
-{
-    struct sj_connection *c = f->c;
-    if (c->pendings >= SJ_PENDING_MAX)
-        c->blurred = true;
-    struct sj_pending *before = f->begun ? c->tail : NULL;
-    struct sj_pending *p = c->pendings < SJ_PENDING_MAX ? sj_pending_add(&f->a->table, c) : NULL;
-    if (!p) {
-        f->a->stats.cut_off++;
-        return;
-    }
-    if (before)
-        before->bytes_ask += m->offset - f->last_offset;
-    f->last_offset = m->offset;
-    f->begun++;
-    p->protocol = c->protocol;
-    snprintf(p->operation, sizeof(p->operation), "%s", m->operation);
-    if (f->begun > 1)
-        p->flags |= SJ_REQ_PIPELINED;
-}
-
-static void on_answer(struct feeding *f, const struct sj_message *m)
-{
-    struct sj_connection *c = f->c;
-    struct sj_pending *p = sj_pending_unanswered(c);
-    if (!p || !p->timed || !f->turn)
-        return;
-    sj_stages_answer(p, f->turn, c->answer_end);
-    p->flags |= m->flags;
-    snprintf(p->status, sizeof(p->status), "%s", m->status);
-    if ((f->turn->h.flags & SJ_F_CONTINUED) || f->answers)
-        p->flags |= SJ_REQ_PIPELINED;
-    c->answer_end = p->last;
-    f->answers++;
-}
-
-static void on_message(void *ctx, const struct sj_message *m)
-{
-    struct feeding *f = ctx;
-    struct sj_pending *p;
-    switch (m->kind) {
-    case SJ_MSG_ASK_START:
-        on_ask(f, m);
-        break;
-    case SJ_MSG_ANSWER_START:
-        on_answer(f, m);
-        break;
-    case SJ_MSG_INTERIM:
-        p = sj_pending_unanswered(f->c);
-        if (p && p->timed && f->turn) {
-            sj_stages_interim(p, f->turn, f->c->answer_end);
-            f->c->answer_end = p->last;
-        }
-        f->answers++;
-        break;
-    case SJ_MSG_IGNORE:
-        f->ignore = true;
-        break;
-    case SJ_MSG_LOST_SYNC:
-        f->lost = true;
-        break;
-    case SJ_MSG_SWITCH:
-        f->c->protocol = m->protocol;
-        break;
-    case SJ_MSG_ASK_END:
-    case SJ_MSG_ANSWER_END:
-    case SJ_MSG_MAX_:
-    default:
-        break;
-    }
-}
-
-static void drop_decoder(struct sj_connection *c)
-{
-    if (c->decoder && c->decoder->fini)
-        c->decoder->fini(c->state);
-    free(c->state);
-    c->state = NULL;
-    c->decoder = NULL;
-}
-
-static void find_decoder(struct sj_connection *c, uint8_t hint, const uint8_t *p, size_t n)
-{
-    if (hint != SJ_HINT_HTTP && hint != SJ_HINT_TLS)
-        return;
-    const struct sj_decoder *d = sj_decoder_probe(SJ_DIR_ASK, p, n);
-    if (!d || d == c->decoder)
-        return;
-    drop_decoder(c);
-    c->state = calloc(1, d->state_size);
-    if (!c->state)
-        return;
-    d->init(c->state);
-    c->decoder = d;
-    c->protocol = (uint8_t)d->protocol;
-}
-
-static void feed(struct feeding *f, enum sj_dir dir, const uint8_t *p, size_t n, uint64_t gap)
-{
-    struct sj_connection *c = f->c;
-    if (!c->decoder || (!n && !gap))
-        return;
-    uint8_t before = c->protocol;
-    c->decoder->feed(c->state, dir, p, n, gap, on_message, f);
-    if (c->protocol != before)
-        drop_decoder(c);
-}
-
-static void feed_ask(struct feeding *f, uint8_t hint, const uint8_t *p, size_t n, uint64_t len)
-{
-    struct sj_connection *c = f->c;
-    if (n && (!c->decoder || !c->ask_fed))
-        find_decoder(c, c->decoder ? SJ_HINT_NONE : hint, p, n);
-    feed(f, SJ_DIR_ASK, p, n, len - n);
-    c->ask_fed += len;
-}
-
 /* ---- records ---- */
+
+/* What is still awaited on a connection that is forgotten or gone: its end is not seen. */
+static void drop_connection(struct sj_assembler *a, struct sj_connection *c)
+{
+    for (const struct sj_pending *p = c->head; p; p = p->next)
+        a->stats.cut_off++;
+    sj_connection_drop(&a->table, c);
+}
 
 static struct sj_connection *connection_of(struct sj_assembler *a, const struct sj_rec *rec, struct sj_err *err)
 {
@@ -278,7 +159,7 @@ static struct sj_connection *connection_of(struct sj_assembler *a, const struct 
             a->stats.evicted++;
             if (begin_turn(a, oldest, err))
                 return NULL;
-            sj_connection_drop(&a->table, oldest);
+            drop_connection(a, oldest);
         }
         c = sj_connection_add(&a->table, rec->conn);
         if (!c) {
@@ -286,14 +167,10 @@ static struct sj_connection *connection_of(struct sj_assembler *a, const struct 
             return NULL;
         }
     }
-    if (c->known && rec->seq != c->seq + 1)
+    if (rec->time < c->activity)
         a->stats.out_of_order++;
-    c->known = true;
-    c->seq = rec->seq;
     c->role = rec->role;
     c->port = rec->port;
-    if (rec->tgid)
-        c->tgid = rec->tgid;
     sj_connection_touch(&a->table, c, rec->time);
     return c;
 }
@@ -322,24 +199,36 @@ static void on_conn(struct sj_assembler *a, struct sj_connection *c, const struc
         a->ops.seen(a->ops.ctx, rec);
 }
 
+/* A turn's first record: what was asked before and whose record never came was counted in the kernel. */
+static int begin_ask(struct sj_assembler *a, struct sj_connection *c, uint32_t turn, struct sj_err *err)
+{
+    sj_pending_drop_untimed(&a->table, c);
+    c->asking = true;
+    c->ask_turn = turn;
+    c->ask_fed = 0;
+    c->ignore = false;
+    c->lost = false;
+    c->ended = false;
+    return begin_turn(a, c, err);
+}
+
 static int on_data(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_data *rec, struct sj_err *err)
 {
-    if (!c->asking) {
-        if (begin_turn(a, c, err))
-            return -1;
-        c->asking = true;
-        c->ask_fed = 0;
-    }
-    struct feeding f = {.a = a, .c = c};
-    feed_ask(&f, rec->h.hint, (const uint8_t *)(rec + 1), rec->captured, rec->len);
+    if ((!c->asking || c->ask_turn != rec->h.turn) && begin_ask(a, c, rec->h.turn, err))
+        return -1;
+    struct sj_feeding f = {.table = &a->table, .c = c};
+    sj_feed_ask(&f, rec->h.hint, (const uint8_t *)(rec + 1), rec->captured, rec->len);
+    a->stats.cut_off += f.dropped;
+    c->ignore |= f.ignore;
+    c->lost |= f.lost;
+    c->ended |= f.ended;
     return 0;
 }
 
 /* The requests of this turn get its times; whose start was not seen is no request. */
 static void time_asks(struct sj_connection *c, const struct sj_rec_turn *turn)
 {
-    struct sj_pending *only = NULL;
-    unsigned n = 0;
+    bool first = true;
     for (struct sj_pending *p = c->head; p; p = p->next) {
         if (p->timed)
             continue;
@@ -348,14 +237,14 @@ static void time_asks(struct sj_connection *c, const struct sj_rec_turn *turn)
         p->recv = turn->t[1];
         p->tgid = turn->h.tgid;
         p->tid = turn->tid;
+        uint64_t end = p->next ? p->next->ask_at : turn->bytes_ask;
+        p->bytes_ask = end > p->ask_at ? end - p->ask_at : 0;
         if (turn->h.flags & SJ_F_ARRIVAL_UNSEEN)
             p->flags |= SJ_REQ_NO_ARRIVAL;
-        if (n++ == 0 && (turn->h.flags & SJ_F_FIRST_OF_OLD))
+        if (first && (turn->h.flags & SJ_F_FIRST_OF_OLD))
             p->cut = (p->flags & (SJ_REQ_UNPARSED | SJ_REQ_NO_ARRIVAL)) != 0;
-        only = p;
+        first = false;
     }
-    if (n == 1)
-        only->bytes_ask = turn->bytes_ask;
 }
 
 static int add_unparsed(struct sj_assembler *a, struct sj_connection *c, struct sj_err *err)
@@ -368,78 +257,111 @@ static int add_unparsed(struct sj_assembler *a, struct sj_connection *c, struct 
     return 0;
 }
 
-/* The asks of a turn. Returns false when the turn asks nothing: a handshake, or the rest of an earlier ask's body. */
-static bool take_asks(struct feeding *f, const struct sj_rec_turn *turn, struct sj_err *err, int *status)
+/*
+ * A further answer of a pipeline. When its turn's own record is missing the kernel has counted the first of its requests:
+ * the others are here, or at least this one.
+ */
+static int take_further(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_turn *turn,
+                        struct sj_err *err)
 {
-    struct sj_connection *c = f->c;
-    *status = 0;
-    if (turn->h.flags & SJ_F_CONTINUED)
-        return true;
-    if (!c->asking) {
-        *status = begin_turn(f->a, c, err);
-        c->ask_fed = 0;
-    }
-    bool told = c->asking;
-    c->asking = false;
-    if (turn->ask_len)
-        feed_ask(f, turn->h.hint, sj_turn_payload(turn), turn->ask_captured, turn->ask_len);
-    if (turn->bytes_ask > c->ask_fed && (told || turn->ask_len))
-        feed(f, SJ_DIR_ASK, NULL, 0, turn->bytes_ask - c->ask_fed);
-    bool seen = told || turn->ask_captured;
+    for (struct sj_pending *p = c->head; p; p = p->next)
+        p->headless = false;
+    if (c->told && c->turn == turn->h.turn)
+        return 0;
     bool untimed = c->tail && !c->tail->timed;
-    if (!untimed && f->ignore && !sj_pending_unanswered(c)) {
-        f->a->stats.ignored++;
-        return false;
+    if (untimed && (!c->asking || c->ask_turn != turn->h.turn)) {
+        sj_pending_drop_untimed(&a->table, c);
+        untimed = false;
     }
-    if (!untimed && (!c->decoder || !seen || f->lost)) {
-        if (!*status)
-            *status = add_unparsed(f->a, c, err);
-        untimed = !*status;
+    c->asking = false;
+    if (untimed) {
+        struct sj_pending *first = c->head;
+        while (first->timed)
+            first = first->next;
+        first->counted = true;
+        first->answered = true;
     }
+    if (!sj_pending_unanswered(c) && add_unparsed(a, c, err))
+        return -1;
     time_asks(c, turn);
-    return untimed || sj_pending_unanswered(c);
+    return 0;
 }
 
-static void take_answer(struct feeding *f, const struct sj_rec_turn *turn)
+/* The asks of a turn. */
+static int take_asks(struct sj_assembler *a, struct sj_feeding *f, const struct sj_rec_turn *turn, struct sj_err *err)
 {
     struct sj_connection *c = f->c;
-    const uint8_t *p = sj_turn_payload(turn) + turn->ask_captured;
+    bool told = c->asking && c->ask_turn == turn->h.turn;
+    if (!told && begin_ask(a, c, turn->h.turn, err))
+        return -1;
+    c->asking = false;
+    if (turn->ask_len)
+        sj_feed_ask(f, turn->h.hint, sj_turn_payload(turn), turn->ask_captured, turn->ask_len);
+    if (turn->bytes_ask > c->ask_fed && (told || turn->ask_len))
+        sj_feed_ask(f, turn->h.hint, NULL, 0, turn->bytes_ask - c->ask_fed);
+    bool seen = told || turn->ask_captured;
+    bool untimed = c->tail && !c->tail->timed;
+    struct sj_pending *waiting = sj_pending_unanswered(c);
+    if (!untimed && (c->ignore || f->ignore) && !waiting) {
+        a->stats.ignored++;
+        return 0;
+    }
+    bool lost = c->lost || f->lost || !(waiting || c->ended || f->ended);
+    if (!untimed && (!c->decoder || !seen || lost)) {
+        if (add_unparsed(a, c, err))
+            return -1;
+    } else if (!untimed && waiting) {
+        waiting->bytes_ask += turn->bytes_ask; /* the rest of an ask that was given a provisional answer */
+    }
+    time_asks(c, turn);
+    return 0;
+}
+
+static void answer_more(struct sj_connection *c, struct sj_pending *p, uint64_t at, uint64_t bytes)
+{
+    p->bytes_answer += bytes;
+    if (at > p->last) {
+        p->last = at;
+        c->answer_end = at;
+    }
+}
+
+static void take_answer(struct sj_feeding *f, const struct sj_rec_turn *turn)
+{
+    struct sj_connection *c = f->c;
+    const uint8_t *bytes = sj_turn_payload(turn) + turn->ask_captured;
+    bool body = sj_pending_answered(c) != NULL; /* an earlier answer may still be running */
     f->lost = false;
     c->answer_fed = turn->answer_len;
-    feed(f, SJ_DIR_ANSWER, p, turn->answer_captured, turn->answer_len - turn->answer_captured);
+    sj_feed_answer(f, bytes, turn->answer_captured, turn->answer_len);
+    struct sj_pending *last = sj_pending_answered(c);
+    struct sj_pending *waiting = sj_pending_unanswered(c);
     if (f->answers) {
-        struct sj_pending *last = sj_pending_answered(c);
         if (last)
             last->bytes_answer += turn->answer_len;
-        if (f->lost && sj_pending_unanswered(c))
-            c->blurred = true;
-        return;
+    } else if (waiting && waiting->timed && (!c->decoder || f->lost || !turn->answer_captured || !body)) {
+        /* it has begun, whatever it says; its head may be read later */
+        sj_stages_answer(waiting, turn, c->answer_end);
+        waiting->headless = c->decoder && !f->lost && turn->answer_captured;
+        waiting->bytes_answer += turn->answer_len;
+        c->answer_end = waiting->last;
+    } else if (last) {
+        answer_more(c, last, turn->h.role == SJ_ROLE_CLIENT ? turn->t[3] : turn->t[2], turn->answer_len);
     }
-    struct sj_pending *p_open = sj_pending_unanswered(c);
-    if (p_open && (!c->decoder || f->lost || !turn->answer_captured)) {
-        sj_stages_answer(p_open, turn, c->answer_end);
-        p_open->bytes_answer += turn->answer_len;
-        c->answer_end = p_open->last;
-        if (sj_pending_unanswered(c))
-            c->blurred = true;
-        return;
-    }
-    /* more of an answer that has begun */
-    struct sj_pending *last = sj_pending_answered(c);
-    if (last) {
-        last->last = turn->h.role == SJ_ROLE_CLIENT ? turn->t[3] : turn->t[2];
-        last->bytes_answer += turn->answer_len;
-        c->answer_end = last->last;
-    }
+    if ((f->lost || !c->decoder || !turn->answer_captured) && sj_pending_unanswered(c))
+        c->blurred = true;
 }
 
 static int on_turn(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_turn *turn, struct sj_err *err)
 {
-    int status;
-    struct feeding f = {.a = a, .c = c, .turn = turn};
-    take_asks(&f, turn, err, &status);
+    struct sj_feeding f = {.table = &a->table, .c = c, .turn = turn};
+    int status =
+        turn->h.flags & SJ_F_CONTINUED ? take_further(a, c, turn, err) : take_asks(a, &f, turn, err);
+    a->stats.cut_off += f.dropped;
     if (status)
         return status;
+    c->told = true;
+    c->turn = turn->h.turn;
     if (f.begun > 1 && !c->wanted && a->ops.want_answers) {
         c->wanted = true;
         a->ops.want_answers(a->ops.ctx, c->cookie);
@@ -450,22 +372,21 @@ static int on_turn(struct sj_assembler *a, struct sj_connection *c, const struct
 
 static void on_tail(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_tail *rec)
 {
-    struct sj_pending *p = sj_pending_answered(c);
+    /* the tail of a turn that was only counted belongs to none of the requests here */
+    if (!c->told || c->turn != rec->h.turn)
+        return;
     uint64_t more = rec->bytes_answer > c->answer_fed ? rec->bytes_answer - c->answer_fed : 0;
-    struct feeding f = {.a = a, .c = c};
-    if (more && !c->asking) {
-        feed(&f, SJ_DIR_ANSWER, NULL, 0, more);
+    struct sj_feeding f = {.table = &a->table, .c = c};
+    if (more) {
+        sj_feed_answer(&f, NULL, 0, more);
         c->answer_fed = rec->bytes_answer;
         if (f.lost && sj_pending_unanswered(c))
             c->blurred = true;
     }
+    struct sj_pending *p = sj_pending_answered(c);
     if (!p)
         return;
-    if (rec->last > p->last) {
-        p->last = rec->last;
-        c->answer_end = rec->last;
-    }
-    p->bytes_answer += more;
+    answer_more(c, p, rec->last, more);
     if ((rec->h.flags & SJ_F_RESET) && !(c->decoder && c->decoder->whole(c->state))) {
         p->flags |= SJ_REQ_ERROR;
         if (!p->status[0])
@@ -479,10 +400,9 @@ static int on_close(struct sj_assembler *a, struct sj_connection *c, const struc
     struct sj_pending *p = sj_pending_answered(c);
     if (p && c->decoder && !c->decoder->whole(c->state))
         p->flags |= SJ_REQ_ERROR; /* the connection ended before the answer did */
+    sj_pending_drop_untimed(&a->table, c);
     int status = begin_turn(a, c, err);
-    for (p = c->head; p; p = p->next)
-        a->stats.cut_off++;
-    sj_connection_drop(&a->table, c);
+    drop_connection(a, c);
     return status;
 }
 

@@ -134,13 +134,8 @@ struct sj_pending *sj_pending_add(struct sj_connections *t, struct sj_connection
     return p;
 }
 
-void sj_pending_pop(struct sj_connections *t, struct sj_connection *c)
+static void give_back(struct sj_connections *t, struct sj_pending *p)
 {
-    struct sj_pending *p = c->head;
-    c->head = p->next;
-    c->pendings--;
-    if (!c->head)
-        c->tail = NULL;
     if (t->spares >= SPARES_MAX) {
         free(p);
         return;
@@ -148,6 +143,36 @@ void sj_pending_pop(struct sj_connections *t, struct sj_connection *c)
     p->next = t->spare;
     t->spare = p;
     t->spares++;
+}
+
+uint32_t sj_pending_drop_untimed(struct sj_connections *t, struct sj_connection *c)
+{
+    struct sj_pending **link = &c->head, *last = NULL;
+    uint32_t dropped = 0;
+    while (*link && (*link)->timed) {
+        last = *link;
+        link = &last->next;
+    }
+    struct sj_pending *p = *link, *next;
+    *link = NULL;
+    c->tail = last;
+    for (; p; p = next) {
+        next = p->next;
+        give_back(t, p);
+        dropped++;
+    }
+    c->pendings = (uint16_t)(c->pendings - dropped);
+    return dropped;
+}
+
+void sj_pending_pop(struct sj_connections *t, struct sj_connection *c)
+{
+    struct sj_pending *p = c->head;
+    c->head = p->next;
+    c->pendings--;
+    if (!c->head)
+        c->tail = NULL;
+    give_back(t, p);
 }
 
 struct sj_pending *sj_pending_unanswered(const struct sj_connection *c)

@@ -18,6 +18,7 @@ struct sj_pending {
     uint64_t last;
     uint64_t stage[SJ_STAGE_MAX_];
     uint64_t blocked[SJ_CAUSE_MAX_];
+    uint64_t ask_at; /* where in its turn's ask it begins, in bytes */
     uint64_t bytes_ask;
     uint64_t bytes_answer;
     uint32_t tgid;
@@ -28,6 +29,8 @@ struct sj_pending {
     bool answered; /* its answer has begun */
     bool interim;  /* a provisional answer was given, the rest of the ask is awaited */
     bool cut;      /* its beginning was not seen */
+    bool counted;  /* the kernel has counted it: it is here only to keep the order */
+    bool headless; /* answered, but its answer's head has not been read yet */
     char operation[SJ_OPERATION_MAX];
     char status[SJ_STATUS_MAX];
 };
@@ -52,16 +55,19 @@ struct sj_connection {
     char *path; /* unix: NULL when not known */
     struct sj_endpoint local;
     struct sj_endpoint peer;
-    uint32_t seq;
-    uint32_t tgid;
+    uint32_t ask_turn; /* the turn that the pieces of ask belong to */
+    uint32_t turn;     /* the turn that was told last */
     uint16_t port;
     uint8_t role;
     uint8_t protocol;
     uint16_t pendings;
     bool asking;  /* pieces of an ask have come, its turn's record not yet */
+    bool ignore;  /* what its decoder said of those pieces, see struct sj_feeding */
+    bool lost;
+    bool ended;
     bool blurred; /* bytes of answers were not seen: which answer was whose is not known */
     bool wanted;  /* whole answers were asked for */
-    bool known;   /* seq holds */
+    bool told;    /* a turn was told: `turn` holds */
 };
 
 struct sj_connections {
@@ -94,6 +100,8 @@ struct sj_connection *sj_connection_oldest(const struct sj_connections *t);
 
 /* Appends a fresh request; NULL without memory. */
 struct sj_pending *sj_pending_add(struct sj_connections *t, struct sj_connection *c);
+/* Takes off those whose turn's record never came; returns how many. They are always the latest. */
+uint32_t sj_pending_drop_untimed(struct sj_connections *t, struct sj_connection *c);
 /* Takes the oldest one off. */
 void sj_pending_pop(struct sj_connections *t, struct sj_connection *c);
 /* The oldest that is not answered, NULL when there is none. */
