@@ -176,8 +176,9 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
     if (len <= 0)
         return;
     rec->path_len = len > SJ_UNIX_PATH_LEN ? SJ_UNIX_PATH_LEN : (__u16)len;
+    /* the sign of i - len as a mask: a branch for each byte would be a path each for the verifier */
     for (int i = 0; i < SJ_UNIX_PATH_LEN; i++)
-        rec->path[i] = i < len ? addr->name[0].sun_path[i] : 0;
+        rec->path[i] = addr->name[0].sun_path[i] & (char)((i - len) >> 31);
 }
 
 /* Tells who talks to whom, once per connection and again when another process takes it over. Process context only. */

@@ -18,36 +18,62 @@ static __always_inline void conn_established(struct sj_counters *k, struct sock 
         c->ready = c->ready_last = bpf_ktime_get_ns();
 }
 
+/* See turn_finish. Global, so that the verifier walks it once and not behind each of its callers' many paths. */
+__noinline int conn_give_up(struct conn *c, __u32 reason, __u32 flags)
+{
+    struct sj_counters *k = my_counters();
+    if (c && k)
+        turn_finish(k, c, reason, (__u16)flags, bpf_ktime_get_ns());
+    return 0;
+}
+
+/* The end of a connection, when all that it had to say was heard: what it owes is given up, and user space forgets it. */
+__noinline int conn_end(struct conn *c, __u32 reason, __u32 flags)
+{
+    struct sj_counters *k = my_counters();
+    if (!c || !k)
+        return 0;
+    __u64 now = bpf_ktime_get_ns();
+    if (STATE_OF(c->word) != ANSWERING)
+        flags = 0;
+    c->ending = 0;
+    turn_finish(k, c, reason, (__u16)flags, now);
+    if (c->told_tgid)
+        emit_tail(k, NULL, c, SJ_REC_CLOSE, (__u16)flags, now);
+    c->word &= ~(__u32)((1 << STATE_BITS) - 1);
+    return 0;
+}
+
 /*
  * A connection goes away. A half-closed peer still gets its answer, so only a full close by this side, or the end of the
- * socket, ends a turn; a client whose server has said its last byte waits in vain.
+ * socket, ends a turn. What comes from the other side while a call holds the socket is worked off inside that call, before
+ * the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read.
  */
-static __always_inline void conn_leaves(struct sj_counters *k, struct sock *sk, int oldstate, int newstate)
+static __always_inline void conn_leaves(struct sock *sk, int newstate)
 {
     struct conn *c = conn_of(sk);
     if (!c)
         return;
-    struct tcp_sock *tp = tcp_of(sk);
     bool closed_here = (sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK;
-    __u64 now = bpf_ktime_get_ns();
     if ((newstate == FIN_WAIT1 || newstate == LAST_ACK) && closed_here) {
-        turn_finish(k, c, SJ_CUT_CLOSED, 0, now);
-    } else if (newstate == CLOSE_WAIT) {
-        if (c->role == SJ_ROLE_CLIENT && !has_unread(sk, tp))
-            turn_finish(k, c, SJ_CUT_PEER_GONE, 0, now);
-    } else if (newstate == CLOSED) {
-        __u16 flags = 0;
-        bool reset = sk->sk_err != 0;
-        if (STATE_OF(c->word) == ANSWERING && reset) {
-            /* the server's answer is whole when all of it was acknowledged; the client sees for itself */
-            if (c->role != SJ_ROLE_SERVER || (tp && tp->write_seq != tp->snd_una))
-                flags = SJ_F_RESET;
-        }
-        turn_finish(k, c, reset ? SJ_CUT_RESET : SJ_CUT_CLOSED, flags, now);
-        if (c->told_tgid)
-            emit_tail(k, NULL, c, SJ_REC_CLOSE, flags, now);
-        c->word &= ~(__u32)((1 << STATE_BITS) - 1);
+        conn_give_up(c, SJ_CUT_CLOSED, 0);
+        return;
     }
+    if (newstate != CLOSED)
+        return;
+    struct tcp_sock *tp = tcp_of(sk);
+    __u16 flags = 0;
+    bool reset = sk->sk_err != 0;
+    /* the server's answer is whole when all of it was acknowledged; the client sees for itself */
+    if (reset && (c->role != SJ_ROLE_SERVER || (tp && tp->write_seq != tp->snd_una)))
+        flags = SJ_F_RESET;
+    __u32 reason = reset ? SJ_CUT_RESET : SJ_CUT_CLOSED;
+    if (!closed_here && (sk->sk_lock.owned || (c->role == SJ_ROLE_CLIENT && !reset && has_unread(sk, tp)))) {
+        c->ending = (__u8)reason;
+        c->end_flags = flags ? 1 : 0;
+        return;
+    }
+    conn_end(c, reason, flags);
 }
 
 /*
@@ -86,18 +112,48 @@ static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
         c->ready = now;
 }
 
+/*
+ * A server's answer could not be sent, since nobody was there to take it. It was served: a request, and an error. Global,
+ * so that the verifier walks it once.
+ */
+__noinline int answer_unheard(struct conn *c)
+{
+    struct event e = {.k = my_counters(), .task = bpf_get_current_task_btf(), .c = c, .log = my_log()};
+    if (!e.k || !e.c || !e.log)
+        return 0;
+    c->rec_flags |= SJ_F_RESET;
+    turn_answer(&e);
+    return 0;
+}
+
+/* What a call that moved nothing says of the turn. */
 static __always_inline void conn_failed(struct event *e, int ret)
 {
     struct conn *c = e->c;
     if (ret == 0) {
-        /* end of file on a unix socket, which has no states: a client's answer will not come */
-        if (e->receive && is_unix(e->sk) && c->role == SJ_ROLE_CLIENT && STATE_OF(c->word) == ASKED &&
-            (e->sk->sk_shutdown & RCV_SHUTDOWN))
-            turn_finish(e->k, c, SJ_CUT_PEER_GONE, 0, bpf_ktime_get_ns());
+        /* end of file: what a client waits for will not come; who serves may still answer a half-closed peer */
+        if (e->receive && c->role == SJ_ROLE_CLIENT && (e->sk->sk_shutdown & RCV_SHUTDOWN)) {
+            if (is_unix(e->sk))
+                conn_end(c, SJ_CUT_PEER_GONE, 0);
+            else
+                conn_give_up(c, SJ_CUT_PEER_GONE, 0);
+        }
         return;
     }
-    if (ret == -EPIPE || ret == -ECONNRESET)
-        turn_finish(e->k, c, ret == -EPIPE ? SJ_CUT_PEER_GONE : SJ_CUT_RESET, SJ_F_RESET, bpf_ktime_get_ns());
+    if (ret != -EPIPE && ret != -ECONNRESET)
+        return;
+    if (!e->receive && c->role == SJ_ROLE_SERVER && STATE_OF(c->word) == ASKED)
+        answer_unheard(c);
+    else
+        conn_give_up(c, ret == -EPIPE ? SJ_CUT_PEER_GONE : SJ_CUT_RESET, SJ_F_RESET);
+}
+
+static __always_inline void conn_role_by_event(struct sock *sk, struct conn *c, bool receive)
+{
+    if (!c->symmetric)
+        conn_find_role(sk, c);
+    if (!c->role)
+        conn_set_role(sk, c, receive ? SJ_ROLE_SERVER : SJ_ROLE_CLIENT);
 }
 
 /* A send or a recv has returned. */
@@ -105,40 +161,37 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
 {
     struct event e = {.k = k, .sk = sk, .receive = receive};
     e.c = conn_of(sk);
-    if (ret <= 0) {
-        if (e.c)
-            conn_failed(&e, ret);
-        return;
-    }
     if (!e.c) {
         __u8 state = sk->__sk_common.skc_state;
         bool opening = state == SYN_RECV || state == SYN_SENT || is_unix(sk);
+        if (ret <= 0)
+            return;
         e.c = conn_make(k, sk, !opening);
         if (!e.c)
             return;
     }
-    if (!e.c->role) {
-        if (e.c->symmetric)
-            conn_set_role(sk, e.c, receive ? SJ_ROLE_SERVER : SJ_ROLE_CLIENT);
-        else
-            conn_find_role(sk, e.c);
-        if (!e.c->role)
-            conn_set_role(sk, e.c, receive ? SJ_ROLE_SERVER : SJ_ROLE_CLIENT);
-    }
+    if (!e.c->role)
+        conn_role_by_event(sk, e.c, receive);
     e.task = bpf_get_current_task_btf();
     if (!conn_wanted(e.c) || !task_wanted(e.task))
         return;
     e.log = my_log();
     if (!e.log)
         return;
-    if (e.c->told_tgid != (__u32)e.task->tgid)
-        announce(e.task, sk, e.c, e.log);
     e.tp = tcp_of(sk);
-    e.len = (__u64)(__u32)ret;
-    if ((e.c->role == SJ_ROLE_SERVER) == receive)
-        turn_ask(&e);
-    else
-        turn_answer(&e);
+    if (ret <= 0) {
+        conn_failed(&e, ret);
+    } else {
+        e.len = (__u64)(__u32)ret;
+        if (e.c->told_tgid != (__u32)e.task->tgid)
+            announce(e.task, sk, e.c, e.log);
+        if ((e.c->role == SJ_ROLE_SERVER) == receive)
+            turn_ask(&e);
+        else
+            turn_answer(&e);
+    }
+    if (e.c->ending && (ret <= 0 || e.c->role == SJ_ROLE_SERVER || !has_unread(sk, e.tp)))
+        conn_end(e.c, e.c->ending, e.c->end_flags ? SJ_F_RESET : 0);
 }
 
 static __always_inline void conn_old(struct sock *sk)

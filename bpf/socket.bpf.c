@@ -25,13 +25,14 @@ int BPF_PROG(on_state, struct sock *sk, int oldstate, int newstate)
             bpf_map_delete_elem(&listeners, &key);
         return 0;
     }
-    if (!sock_wanted(sk))
+    /* a socket that goes away has lost its port already: whether it is wanted shows in its having a state */
+    if (newstate == EST && !sock_wanted(sk))
         return 0;
     __u64 started = cost_begin(k);
     if (newstate == EST)
         conn_established(k, sk, oldstate);
     else
-        conn_leaves(k, sk, oldstate, newstate);
+        conn_leaves(sk, newstate);
     cost_end(k, started);
     return 0;
 }

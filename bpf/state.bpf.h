@@ -97,7 +97,8 @@ struct conn {
     __u16 port;
     __u16 rec_flags; /* enum sj_rec_flag of the running turn */
     __u16 ask_captured;
-    __u16 reserved;
+    __u8 ending; /* enum sj_cut_reason: the connection is over, but a call that is still under way has its say first */
+    __u8 end_flags;
     __u32 ask_len;
     __u32 data_told; /* payload bytes of this ask that went out */
 
@@ -127,9 +128,10 @@ struct thread {
     __u64 last_runq;  /* what the last wait added */
     __u64 last_sleep;
     struct reading sum;
-    __u64 switches;
+    __u64 run_delay; /* the kernel's own account of waits for a CPU, when it left */
     __u32 cause;
-    __u32 loop; /* it slept waiting for any event: whose turn comes next is not known */
+    __u16 loop; /* it slept waiting for any event: whose turn comes next is not known */
+    __u16 running;
     __u64 owner, owner_turn;
     __u64 mark;      /* sum.on when the owner's CPU time was last put to its account */
     __u64 slept_on;  /* sum.on when it went to wait for any event */

@@ -105,7 +105,9 @@ static __always_inline void capture_ask(struct event *e, bool begins)
             return;
         c->ask_captured = (__u16)n;
         c->ask_len = (__u32)e->len;
-        c->hint = hint_of(*(__u32 *)c->ask);
+        __u8 hint = (__u8)hint_of(*(__u64 *)c->ask, n, c->hint);
+        if (hint != SJ_HINT_OTHER || !c->hint)
+            c->hint = hint; /* a body in pieces does not look like its protocol */
         /* short asks are kept beside the turn */
         if (n == e->len || !wants_all_of_ask(c))
             return;
@@ -155,6 +157,7 @@ static __always_inline void clock_at_ask(struct event *e, bool begins, __u64 now
         return;
     }
     struct reading r;
+    clock_mend(t, e->task, now);
     if (!clock_read(t, now, &r)) {
         now = bpf_ktime_get_ns();
         clock_read(t, now, &r);
@@ -241,6 +244,7 @@ static __always_inline void clock_at_answer(struct event *e, __u64 *at)
         return;
     }
     struct reading r;
+    clock_mend(t, e->task, *at);
     if (!clock_read(t, *at, &r)) {
         *at = bpf_ktime_get_ns();
         clock_read(t, *at, &r);
@@ -388,8 +392,11 @@ static __always_inline void clock_at_reply(struct event *e)
     if (!e->c->parent)
         return;
     struct thread *t = thread_of(e->task);
-    if (t)
-        owner_take(t, e->c->parent, e->c->parent_turn, t->sum.on + (bpf_ktime_get_ns() - t->in));
+    if (!t)
+        return;
+    __u64 now = bpf_ktime_get_ns();
+    clock_mend(t, e->task, now);
+    owner_take(t, e->c->parent, e->c->parent_turn, t->sum.on + (now - t->in));
 }
 
 /*
@@ -431,6 +438,8 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     if (!further) {
         c->bytes_answer += e->len;
         c->tail = 1;
+        if (!c->port) /* a unix socket: it may die before anything else is heard of it */
+            turn_tail(e->k, e->log, c, 0, stamp);
         return false;
     }
     c->pipelined = 1;
@@ -459,7 +468,7 @@ static __always_inline void turn_answer(struct event *e)
     } else {
         stamp = departure(e->sk, e->tp, c->t1);
     }
-    if (cfg_payload && STATE_OF(word) != IDLE && c->hint < SJ_HINT_OTHER)
+    if (cfg_payload && e->len && STATE_OF(word) != IDLE && c->hint < SJ_HINT_OTHER)
         look = buffer_of_call(e->task, e->receive, &b);
     if (look && STATE_OF(word) == ANSWERING && c->hint == SJ_HINT_HTTP)
         further = asks[c->cookie & (ASKS - 1)] || begins_http_answer(&b);
@@ -478,12 +487,27 @@ static __always_inline void turn_answer(struct event *e)
     c->ask_captured = 0;
 }
 
+/*
+ * Is an ask that nobody answered no request at all: a part of a TLS handshake, or the notice that the connection closes? (In
+ * TLS 1.3 that is encrypted, and of a length that nothing else has.)
+ */
+static __always_inline bool is_tls_farewell(const struct conn *c)
+{
+    if (c->hint != SJ_HINT_TLS)
+        return false;
+    return c->ask[0] != 0x17 || c->bytes_ask == 24;
+}
+
 /* The turn will not be answered any more, or its answer is over. Any context. */
 static __always_inline void turn_finish(struct sj_counters *k, struct conn *c, __u32 reason, __u16 flags, __u64 now)
 {
     __u32 word = c->word;
     if (STATE_OF(word) == ASKED) {
-        if (__sync_val_compare_and_swap(&c->word, word, word & ~ASKED) == word)
+        if (__sync_val_compare_and_swap(&c->word, word, word & ~ASKED) != word)
+            return;
+        if (is_tls_farewell(c))
+            k->answered[c->role & (SJ_ROLE_SLOTS - 1)]++; /* nothing is owed */
+        else
             emit_cut(k, c, reason, now);
     } else if (STATE_OF(word) == ANSWERING && (c->tail || flags)) {
         turn_tail(k, NULL, c, flags, now);

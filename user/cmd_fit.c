@@ -89,11 +89,16 @@ enum option_value {
 };
 
 static const struct option longs[] = {
-    {"schema", required_argument, NULL, OPT_SCHEMA},       {"families", required_argument, NULL, OPT_FAMILIES},
-    {"threshold", required_argument, NULL, OPT_THRESHOLD}, {"counts", no_argument, NULL, OPT_COUNTS},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},     {"workers", required_argument, NULL, OPT_WORKERS},
-    {"json", no_argument, NULL, OPT_JSON},                 {"plot", no_argument, NULL, OPT_PLOT},
-    {"bootstrap", required_argument, NULL, OPT_BOOTSTRAP}, {"help", no_argument, NULL, 'h'},
+    {"schema", required_argument, NULL, OPT_SCHEMA},
+    {"families", required_argument, NULL, OPT_FAMILIES},
+    {"threshold", required_argument, NULL, OPT_THRESHOLD},
+    {"counts", no_argument, NULL, OPT_COUNTS},
+    {"timeout", required_argument, NULL, OPT_TIMEOUT},
+    {"workers", required_argument, NULL, OPT_WORKERS},
+    {"json", no_argument, NULL, OPT_JSON},
+    {"plot", no_argument, NULL, OPT_PLOT},
+    {"bootstrap", required_argument, NULL, OPT_BOOTSTRAP},
+    {"help", no_argument, NULL, 'h'},
     {0},
 };
 
@@ -283,16 +288,17 @@ const struct sj_command sj_cmd_fit = {
     .name = "fit",
     .summary = "Fit distributions to a recording, to the lines of trace --json, or to plain numbers in seconds",
     .usage = "fit [OPTION...] [FILE|-]",
-    .options = "  --schema N             put the values into bins of schema N first, 0 to 8\n"
-               "  --families A,B         only these families: exponential, shifted_exponential, normal, lognormal, gamma,\n"
-               "                         weibull, pareto, lognormal_mixture, hyperexponential, normal_mixture\n"
-               "  --threshold TIME       fit the tail above TIME (default: above it lie the largest tenth)\n"
-               "  --timeout TIME         how long a request holds a worker if it is given up after TIME\n"
-               "  --workers N            how many requests per second N workers serve\n"
-               "  --counts               the numbers are event counts per interval: Poisson or negative binomial\n"
-               "  --bootstrap N          replicates for intervals (default 200, 0 for none)\n"
-               "  --json                 write JSON\n"
-               "  --plot                 draw the values and the best fit\n"
-               "  -h, --help             print this\n",
+    .options =
+        "  --schema N             put the values into bins of schema N first, 0 to 8\n"
+        "  --families A,B         only these families: exponential, shifted_exponential, normal, lognormal, gamma,\n"
+        "                         weibull, pareto, lognormal_mixture, hyperexponential, normal_mixture\n"
+        "  --threshold TIME       fit the tail above TIME (default: above it lie the largest tenth)\n"
+        "  --timeout TIME         how long a request holds a worker if it is given up after TIME\n"
+        "  --workers N            how many requests per second N workers serve\n"
+        "  --counts               the numbers are event counts per interval: Poisson or negative binomial\n"
+        "  --bootstrap N          replicates for intervals (default 200, 0 for none)\n"
+        "  --json                 write JSON\n"
+        "  --plot                 draw the values and the best fit\n"
+        "  -h, --help             print this\n",
     .run = run,
 };

@@ -143,7 +143,8 @@ static int finish(struct gather *g, struct sj_sample **out, struct sj_err *err)
     return rc;
 }
 
-/* ---- lines of numbers ---------------------------------------------------------------------------------------------- */
+/* ---- lines of numbers ----------------------------------------------------------------------------------------------
+ */
 
 static int bad_line(const struct sj_input *in, uint64_t number, struct sj_err *err, const char *what, const char *text)
 {
@@ -242,7 +243,8 @@ static int read_numbers(struct sj_input *in, struct gather *g, uint64_t *lines, 
     return rc;
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------ */
+/* ---- requests ------------------------------------------------------------------------------------------------------
+ */
 
 static int on_request(void *ctx, const struct sj_request *req, struct sj_err *err)
 {
@@ -321,7 +323,8 @@ void sj_fit_input_free(struct sj_fit_input *in)
     in->sample = NULL;
 }
 
-/* ---- counts -------------------------------------------------------------------------------------------------------- */
+/* ---- counts --------------------------------------------------------------------------------------------------------
+ */
 
 /* Counts by their number of events, open addressing; intervals 0 marks a free slot. */
 struct table {

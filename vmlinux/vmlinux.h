@@ -260,6 +260,10 @@ struct thread_info {
     u32 status;
 };
 
+struct sched_info {
+    long long unsigned int run_delay;
+};
+
 struct task_struct {
     unsigned int flags;
     unsigned int __state;
@@ -280,6 +284,7 @@ struct task_struct {
     struct css_set *cgroups;
     struct bpf_local_storage *bpf_storage;
     struct thread_info thread_info;
+    struct sched_info sched_info;
     volatile long int state;
 };
 
@@ -388,6 +393,52 @@ typedef struct {
     int counter;
 } atomic_t;
 
+struct qspinlock {
+    union {
+        atomic_t val;
+        struct {
+            u8 locked;
+            u8 pending;
+        };
+        struct {
+            u16 locked_pending;
+            u16 tail;
+        };
+    };
+};
+
+typedef struct qspinlock arch_spinlock_t;
+
+struct raw_spinlock {
+    arch_spinlock_t raw_lock;
+};
+
+struct spinlock {
+    union {
+        struct raw_spinlock rlock;
+    };
+};
+
+typedef struct spinlock spinlock_t;
+
+struct list_head {
+    struct list_head *next;
+    struct list_head *prev;
+};
+
+struct wait_queue_head {
+    spinlock_t lock;
+    struct list_head head;
+};
+
+typedef struct wait_queue_head wait_queue_head_t;
+
+typedef struct {
+    spinlock_t slock;
+    int owned;
+    wait_queue_head_t wq;
+} socket_lock_t;
+
 struct sock {
     struct sock_common __sk_common;
     struct sk_buff_head sk_receive_queue;
@@ -406,6 +457,7 @@ struct sock {
     u16 sk_type;
     u8 sk_shutdown;
     struct bpf_local_storage *sk_bpf_storage;
+    socket_lock_t sk_lock;
 };
 
 struct inet_sock {

@@ -4,7 +4,7 @@
 
 import os
 import socket
-import time
+import threading
 
 import sjtest
 
@@ -99,26 +99,93 @@ def connected(server, count):
     return sockets
 
 
+class Held:
+    """A server inside this process that holds back its answers to /held until release()."""
+
+    def __init__(self, transport):
+        self.unix = transport == "unix"
+        self.listener = socket.socket(socket.AF_UNIX if self.unix else socket.AF_INET, socket.SOCK_STREAM)
+        self.listener.bind(sjtest.temp("u") if self.unix else ("127.0.0.1", 0))
+        self.listener.listen(128)
+        self.port = 0 if self.unix else self.listener.getsockname()[1]
+        self.released = threading.Event()
+        self.taken = threading.Semaphore(0)
+        # Client and server are this process.
+        self.filter = ("--pid", os.getpid()) if self.unix else ("--port", self.port)
+
+    def __enter__(self):
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.released.set()
+        self.listener.close()
+
+    def accept(self):
+        try:
+            while True:
+                threading.Thread(target=self.serve, args=(self.listener.accept()[0],), daemon=True).start()
+        except OSError:
+            pass
+
+    def serve(self, s):
+        with s:
+            try:
+                while asked := s.recv(65536):
+                    if b"/held" in asked:
+                        self.taken.release()
+                        self.released.wait()
+                    s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+            except OSError:
+                pass
+
+    def connected(self, count):
+        sockets = []
+        for _ in range(count):
+            s = socket.socket(self.listener.family, socket.SOCK_STREAM)
+            s.settimeout(30)
+            s.connect(self.listener.getsockname())
+            sockets.append(s)
+        return sockets
+
+    def hold(self, sockets):
+        """One request on each, taken by the server and not answered."""
+        for s in sockets:
+            ask(s, "/held")
+        for _ in sockets:
+            if not self.taken.acquire(timeout=30):
+                raise sjtest.Failed("the requests to be held were not taken")
+
+
+def ask(s, path):
+    s.sendall(f"GET {path} HTTP/1.1\r\nHost: h\r\n\r\n".encode())
+
+
+def take_answer(s):
+    got = b""
+    while not got.endswith(b"hello"):
+        chunk = s.recv(65536)
+        if not chunk:
+            raise sjtest.Failed("the server has closed")
+        got += chunk
+
+
 def opened_before(t):
     """Connections that are older than the measurement."""
-    for transport, listen in (("tcp", "127.0.0.1:0"), ("unix", "unix:" + sjtest.temp("u"))):
-        idle_ones(t, f"{transport}, idle at the start", listen)
-        in_flight_ones(t, f"{transport}, in flight at the start", listen)
+    for transport in "tcp", "unix":
+        idle_ones(t, f"{transport}, idle at the start", transport)
+        in_flight_ones(t, f"{transport}, in flight at the start", transport)
 
 
-def filter_of(server):
-    return ("--pid", server.pid) if server.unix else ("--port", server.port)
-
-
-def idle_ones(t, name, listen):
+def idle_ones(t, name, transport):
     """Ten connections have asked before, ten have not; all are quiet when the measurement starts."""
     connections, rounds = 20, 51
-    with sjtest.Server("--model", "epoll", listen=listen) as server:
-        sockets = connected(server, connections)
+    with Held(transport) as server:
+        sockets = server.connected(connections)
         for s in sockets[:10]:
             ask(s, "/before/1")
             take_answer(s)
-        with sjtest.Measure(*filter_of(server)) as m:
+        with sjtest.Measure(*server.filter) as m:
             for i in range(rounds):
                 for s in sockets:
                     ask(s, f"/during/{i}")
@@ -126,22 +193,21 @@ def idle_ones(t, name, listen):
                     take_answer(s)
         for s in sockets:
             s.close()
-    roles = ["server"] if server.unix else ["server", "client"]
-    for role in roles:
+    for role in "server", "client":
         t.equal(m.operations(role=role), {"GET /during/:id": connections * rounds},
                 f"{name}: every request is reported as {role}")
     t.equal(m.completeness["cut_off"], 0, f"{name}: none is cut off")
     check_completeness(t, m, name)
 
 
-def in_flight_ones(t, name, listen):
+def in_flight_ones(t, name, transport):
     """A request is being served when the measurement starts: it is cut off, not a fast one. The next ones count."""
     connections, rounds = 10, 7
-    with sjtest.Server("--model", "epoll", listen=listen) as server:
-        sockets = connected(server, connections)
-        for s in sockets:
-            ask(s, "/flight?sleep=2500ms")
-        with sjtest.Measure(*filter_of(server)) as m:
+    with Held(transport) as server:
+        sockets = server.connected(connections)
+        server.hold(sockets)
+        with sjtest.Measure(*server.filter) as m:
+            server.released.set()
             for s in sockets:
                 take_answer(s)
             for i in range(rounds):
@@ -150,32 +216,31 @@ def in_flight_ones(t, name, listen):
                     take_answer(s)
         for s in sockets:
             s.close()
-    roles = ["server"] if server.unix else ["server", "client"]
-    for role in roles:
+    for role in "server", "client":
         t.equal(m.operations(role=role), {"GET /during/:id": connections * rounds},
                 f"{name}: the requests after it are reported as {role}")
-    t.equal(m.completeness["cut_off"], connections * len(roles), f"{name}: each is counted as cut off")
+    t.equal(m.completeness["cut_off"], 2 * connections, f"{name}: each is counted as cut off on both sides")
     check_completeness(t, m, name)
 
 
 def at_the_end(t):
     """Asked, and not answered when the measurement ends."""
     connections = 10
-    with sjtest.Server("--model", "epoll") as server:
-        sockets = connected(server, connections)
-        with sjtest.Measure("--port", server.port) as m:
+    for transport in "tcp", "unix":
+        name = f"{transport}, unanswered at the end"
+        with Held(transport) as server:
+            sockets = server.connected(connections)
+            with sjtest.Measure(*server.filter) as m:
+                for s in sockets:
+                    ask(s, "/done/1")
+                    take_answer(s)
+                server.hold(sockets)
             for s in sockets:
-                ask(s, "/done/1")
-                take_answer(s)
-            for s in sockets:
-                ask(s, "/pending/1?sleep=10s")
-            time.sleep(0.5)
-        for s in sockets:
-            s.close()
-    for role in "server", "client":
-        t.equal(m.operations(role=role), {"GET /done/:id": connections}, f"unanswered at the end: not reported as {role}")
-    t.equal(m.completeness["cut_off"], 2 * connections, "unanswered at the end: counted as cut off on both sides")
-    check_completeness(t, m, "unanswered at the end")
+                s.close()
+        for role in "server", "client":
+            t.equal(m.operations(role=role), {"GET /done/:id": connections}, f"{name}: not reported as {role}")
+        t.equal(m.completeness["cut_off"], 2 * connections, f"{name}: counted as cut off on both sides")
+        check_completeness(t, m, name)
 
 
 def full_speed(t):

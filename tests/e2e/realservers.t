@@ -125,7 +125,7 @@ def python_queue(t):
     t.all([(asker.elapsed, line) for asker, line in answers if not asker.agrees(line)],
           "http.server: totals are what the clients waited")
     served = sorted(m.lines, key=lambda line: line["total"])
-    t.all([line for line in served if line.get("blocked_by", {}).get("sleep", 0) < 0.039],
+    t.all([line for line in served if line.get("blocked_by", {}).get("sleep", 0) < 0.035],
           "http.server: its sleep is blocked, by sleep")
     spread = askers[-1].asked - askers[0].asked + 0.001
     t.all([(i, line) for i, line in enumerate(served) if line["stages"]["queue"] < 0.04 * i - spread],
@@ -197,7 +197,7 @@ def blocked_redis(t, redis, name, slow, check):
 def redis_blocked(t):
     with sjtest.Redis("--enable-debug-command", "yes") as redis:
         def slept(line, elapsed):
-            t.at_least(line.get("blocked_by", {}).get("sleep", 0), 0.299, "redis, asleep: blocked by its sleep",
+            t.at_least(line.get("blocked_by", {}).get("sleep", 0), 0.29, "redis, asleep: blocked by its sleep",
                        elapsed=elapsed, line=line)
             t.at_most(line["stages"]["queue"], 0.2, "redis, asleep: itself did not queue", line=line)
 
@@ -321,11 +321,13 @@ def postgres_lock(t):
     for name, waiter in (("unix", waiter_unix), ("TCP", waiter_tcp)):
         lines = [line for line in m.lines if line["pid"] == waiter.pid]
         line = lines[-1] if lines else {}
-        if not t.equal((line.get("role"), line.get("service"), line.get("interleaved"), len(lines) in (1, 2)),
-                       ("server", "postgres", False, True), f"PostgreSQL, {name}: a statement is a request", lines=lines):
+        known = (line.get("role"), line.get("service"), line.get("interleaved"), len(lines) in (1, 2))
+        if not t.equal(known, ("server", "postgres", False, True), f"PostgreSQL, {name}: a statement is a request",
+                       lines=lines):
             continue
         lock = line.get("blocked_by", {}).get("lock", 0)
-        t.between(lock, held, line["total"], f"PostgreSQL, {name}: waiting for the row is blocked, by a lock", line=line)
+        t.between(lock, held, line["total"], f"PostgreSQL, {name}: waiting for the row is blocked, by a lock",
+                  line=line)
         t.at_least(lock, 0.8 * line["stages"]["blocked"], f"PostgreSQL, {name}: and hardly by anything else", line=line)
         where = f"unix:{postgres.folder}/.s.PGSQL.{postgres.port}" if name == "unix" else f"127.0.0.1:{postgres.port}"
         t.equal(line["local"], where, f"PostgreSQL, {name}: its socket")
@@ -401,8 +403,11 @@ def nginx_waits(t):
     t.equal({(line["role"], line["pid"]) for line in asks}, {("client", front.pid)},
             "nginx that waits: it is a client too")
     t.all(residuals(m.lines), "nginx that waits: stages sum to the total")
-    t.all([line for line in fronts if line.get("blocked_by", {}).get("net", 0) < 0.0199],
-          "nginx that waits: its waiting is blocked, by net")
+    blocked = [line.get("blocked_by", {}).get("net", 0) for line in fronts]
+    t.at_least(sjtest.median(blocked), 0.019, "nginx that waits: its waiting is blocked, by net")
+    # on a busy machine it may wait for a CPU while the other one already works
+    t.all([line for line, net in zip(fronts, blocked) if net + line["stages"]["runq"] < 0.0195],
+          "nginx that waits: every time")
     rest = [line["total"] - line["stages"]["blocked"] for line in fronts]
     t.at_most(sjtest.median(rest), 0.01, "nginx that waits: and that is nearly all of it")
     pairs = list(zip(sorted(line["total"] for line in fronts), sorted(line["total"] for line in asks)))

@@ -190,6 +190,7 @@ static struct writer log_make(struct sj_ring *r, uint64_t at)
     log->produced = at;
     log->consumed = at;
     sj_ring_open_log(r, log, RING);
+    r->seen = at;
     return (struct writer){.ring = r, .log = log};
 }
 

@@ -173,7 +173,8 @@ static void excesses_lie_above_the_threshold(void **state)
 
     const struct sj_bin bins[] = {{.lo = 1, .hi = 2, .count = 3}, {.lo = 2, .hi = 4, .count = 5}};
     assert_int_equal(sj_sample_from_bins(bins, 2, NULL, 0, 0, &s, NULL), 0);
-    assert_true(sj_sample_edge_above(s, 1.5) == 2 && sj_sample_edge_above(s, 2) == 2 && sj_sample_edge_above(s, 9) == 9);
+    assert_true(sj_sample_edge_above(s, 1.5) == 2 && sj_sample_edge_above(s, 2) == 2 &&
+                sj_sample_edge_above(s, 9) == 9);
     assert_true(sj_sample_count_above(s, 2) == 5);
     sj_sample_free(s);
 }
@@ -231,14 +232,10 @@ static void censored_values_are_at_risk_until_they_leave(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_values_are_joined),
-        cmocka_unit_test(what_cannot_be_fitted_is_refused),
-        cmocka_unit_test(log_bins_are_the_histograms),
-        cmocka_unit_test(binning_keeps_every_value),
-        cmocka_unit_test(a_histogram_becomes_bins),
-        cmocka_unit_test(excesses_lie_above_the_threshold),
-        cmocka_unit_test(quantiles_are_of_type_seven),
-        cmocka_unit_test(censored_values_are_at_risk_until_they_leave),
+        cmocka_unit_test(equal_values_are_joined),     cmocka_unit_test(what_cannot_be_fitted_is_refused),
+        cmocka_unit_test(log_bins_are_the_histograms), cmocka_unit_test(binning_keeps_every_value),
+        cmocka_unit_test(a_histogram_becomes_bins),    cmocka_unit_test(excesses_lie_above_the_threshold),
+        cmocka_unit_test(quantiles_are_of_type_seven), cmocka_unit_test(censored_values_are_at_risk_until_they_leave),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,7 +9,8 @@ int sj_collector_open(struct sj_collector *c, unsigned rings, struct sj_err *err
     memset(c, 0, sizeof(*c));
     c->rings = calloc(rings, sizeof(*c->rings));
     c->heads = calloc(rings, sizeof(*c->heads));
-    if (!c->rings || !c->heads) {
+    c->heap = calloc(rings, sizeof(*c->heap));
+    if (!c->rings || !c->heads || !c->heap) {
         sj_collector_close(c);
         return sj_fail(err, EX_OSERR, "out of memory");
     }
@@ -23,6 +24,7 @@ void sj_collector_close(struct sj_collector *c)
         sj_ring_close(&c->rings[i]);
     free(c->rings);
     free(c->heads);
+    free(c->heap);
     memset(c, 0, sizeof(*c));
 }
 
@@ -76,10 +78,35 @@ static int refill(struct sj_collector *c, unsigned i)
     }
 }
 
+/* Puts ring into the heap's place i, whose children are in order, or further down. */
+static void sift_down(struct sj_collector *c, unsigned n, unsigned i, unsigned ring)
+{
+    uint64_t time = c->heads[ring].rec->time;
+    for (unsigned child; (child = 2 * i + 1) < n; i = child) {
+        if (child + 1 < n && c->heads[c->heap[child + 1]].rec->time < c->heads[c->heap[child]].rec->time)
+            child++;
+        if (c->heads[c->heap[child]].rec->time >= time)
+            break;
+        c->heap[i] = c->heap[child];
+    }
+    c->heap[i] = ring;
+}
+
+/* Returns how many rings have a record. */
+static unsigned make_heap(struct sj_collector *c)
+{
+    unsigned n = 0;
+    for (unsigned i = 0; i < c->count; i++)
+        if (c->heads[i].rec)
+            c->heap[n++] = i;
+    for (unsigned i = n / 2; i-- > 0;)
+        sift_down(c, n, i, c->heap[i]);
+    return n;
+}
+
 int sj_collector_poll(struct sj_collector *c, uint64_t until, sj_record_fn fn, void *ctx, double *fill,
                       struct sj_err *err)
 {
-    struct sj_ring_head *heads = c->heads;
     int status = 0, waiting = 0;
     *fill = 0;
     for (unsigned i = 0; i < c->count; i++) {
@@ -89,19 +116,21 @@ int sj_collector_poll(struct sj_collector *c, uint64_t until, sj_record_fn fn, v
         waiting |= refill(c, i);
     }
     /* A record that is being written may be older than all others: what cannot be ordered yet waits for the next time. */
-    while (!waiting) {
-        unsigned best = c->count;
-        for (unsigned i = 0; i < c->count; i++)
-            if (heads[i].rec && (best == c->count || heads[i].rec->time < heads[best].rec->time))
-                best = i;
-        if (best == c->count || heads[best].rec->time > until)
+    for (unsigned n = make_heap(c); !waiting && n > 0;) {
+        unsigned ring = c->heap[0];
+        struct sj_ring_head *h = &c->heads[ring];
+        if (h->rec->time > until)
             break;
         c->records++;
-        status = fn(ctx, heads[best].rec, heads[best].len, err);
-        sj_ring_next(&c->rings[best], heads[best].len);
+        status = fn(ctx, h->rec, h->len, err);
+        sj_ring_next(&c->rings[ring], h->len);
         if (status)
             break;
-        waiting = refill(c, best);
+        waiting = refill(c, ring);
+        if (!h->rec)
+            ring = c->heap[--n];
+        if (n > 0)
+            sift_down(c, n, 0, ring);
     }
     for (unsigned i = 0; i < c->count; i++)
         sj_ring_release(&c->rings[i]);

@@ -24,6 +24,7 @@ struct sj_ring_head {
 struct sj_collector {
     struct sj_ring *rings;
     struct sj_ring_head *heads;
+    unsigned *heap; /* rings that have a record, the one with the oldest first */
     unsigned count;
     uint64_t records;
     uint64_t refused; /* malformed or of an unknown version */

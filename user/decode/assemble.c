@@ -120,12 +120,13 @@ static void resolve_blurred(struct sj_connection *c)
         if (p->answered || !p->timed)
             continue;
         p->answered = true;
-        uint64_t end = c->answer_end > p->recv ? c->answer_end : p->recv;
+        uint64_t from = p->interim ? p->accounted : p->recv;
+        uint64_t end = c->answer_end > from ? c->answer_end : from;
         if (c->role == SJ_ROLE_CLIENT) {
-            p->stage[SJ_STAGE_SEND] += p->recv - p->start;
-            p->stage[SJ_STAGE_WAIT] += end - p->recv;
+            p->stage[SJ_STAGE_SEND] += p->interim ? 0 : p->recv - p->start;
+            p->stage[SJ_STAGE_WAIT] += end - from;
         } else {
-            p->stage[SJ_STAGE_QUEUE] += end - p->start;
+            p->stage[SJ_STAGE_QUEUE] += p->interim ? end - from : end - p->start;
         }
         p->accounted = end;
         p->last = end;
@@ -142,6 +143,36 @@ static int begin_turn(struct sj_assembler *a, struct sj_connection *c, struct sj
 
 /* ---- records ---- */
 
+/* Is it unknown where the answers stand, so that one may have ended and the next begun unseen? */
+static bool answer_blind(const struct sj_connection *c)
+{
+    return !c->decoder || c->decoder->blind(c->state);
+}
+
+/* Are bytes of the running answer known to be missing? */
+static bool answer_torn(const struct sj_connection *c)
+{
+    return c->decoder && !c->decoder->whole(c->state);
+}
+
+/* The connection broke before all of the answer had arrived. */
+static void spoil(struct sj_pending *p)
+{
+    if (!p)
+        return;
+    p->flags |= SJ_REQ_ERROR;
+    if (!p->status[0])
+        snprintf(p->status, sizeof(p->status), "reset");
+}
+
+/* An answer that still misses bytes when no more is heard: its end was not seen. */
+static void cut_torn(struct sj_connection *c)
+{
+    struct sj_pending *p = sj_pending_answered(c);
+    if (p && answer_torn(c))
+        p->cut = true;
+}
+
 /* What is still awaited on a connection that is forgotten or gone: its end is not seen. */
 static void drop_connection(struct sj_assembler *a, struct sj_connection *c)
 {
@@ -157,6 +188,7 @@ static struct sj_connection *connection_of(struct sj_assembler *a, const struct 
         if (a->table.count >= a->table.limit) {
             struct sj_connection *oldest = sj_connection_oldest(&a->table);
             a->stats.evicted++;
+            cut_torn(oldest);
             if (begin_turn(a, oldest, err))
                 return NULL;
             drop_connection(a, oldest);
@@ -209,6 +241,7 @@ static int begin_ask(struct sj_assembler *a, struct sj_connection *c, uint32_t t
     c->ignore = false;
     c->lost = false;
     c->ended = false;
+    c->begun = 0;
     return begin_turn(a, c, err);
 }
 
@@ -222,6 +255,7 @@ static int on_data(struct sj_assembler *a, struct sj_connection *c, const struct
     c->ignore |= f.ignore;
     c->lost |= f.lost;
     c->ended |= f.ended;
+    c->begun = (uint16_t)(c->begun + f.begun);
     return 0;
 }
 
@@ -348,8 +382,10 @@ static void take_answer(struct sj_feeding *f, const struct sj_rec_turn *turn)
     } else if (last) {
         answer_more(c, last, turn->h.role == SJ_ROLE_CLIENT ? turn->t[3] : turn->t[2], turn->answer_len);
     }
-    if ((f->lost || !c->decoder || !turn->answer_captured) && sj_pending_unanswered(c))
+    if ((f->lost || !turn->answer_captured || answer_blind(c)) && sj_pending_unanswered(c))
         c->blurred = true;
+    if (turn->h.flags & SJ_F_RESET)
+        spoil(sj_pending_answered(c));
 }
 
 static int on_turn(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_turn *turn, struct sj_err *err)
@@ -362,7 +398,7 @@ static int on_turn(struct sj_assembler *a, struct sj_connection *c, const struct
         return status;
     c->told = true;
     c->turn = turn->h.turn;
-    if (f.begun > 1 && !c->wanted && a->ops.want_answers) {
+    if (c->begun + f.begun > 1 && !c->wanted && a->ops.want_answers) {
         c->wanted = true;
         a->ops.want_answers(a->ops.ctx, c->cookie);
     }
@@ -380,25 +416,24 @@ static void on_tail(struct sj_assembler *a, struct sj_connection *c, const struc
     if (more) {
         sj_feed_answer(&f, NULL, 0, more);
         c->answer_fed = rec->bytes_answer;
-        if (f.lost && sj_pending_unanswered(c))
+        if ((f.lost || answer_blind(c)) && sj_pending_unanswered(c))
             c->blurred = true;
     }
     struct sj_pending *p = sj_pending_answered(c);
     if (!p)
         return;
     answer_more(c, p, rec->last, more);
-    if ((rec->h.flags & SJ_F_RESET) && !(c->decoder && c->decoder->whole(c->state))) {
-        p->flags |= SJ_REQ_ERROR;
-        if (!p->status[0])
-            snprintf(p->status, sizeof(p->status), "reset");
-    }
+    /* a server's answer was not acknowledged; a client may have got all of it before */
+    bool got_all = c->decoder && c->decoder->whole(c->state) && !c->decoder->blind(c->state);
+    if ((rec->h.flags & SJ_F_RESET) && (c->role == SJ_ROLE_SERVER || !got_all))
+        spoil(p);
 }
 
 static int on_close(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_tail *rec, struct sj_err *err)
 {
     on_tail(a, c, rec);
     struct sj_pending *p = sj_pending_answered(c);
-    if (p && c->decoder && !c->decoder->whole(c->state))
+    if (p && answer_torn(c))
         p->flags |= SJ_REQ_ERROR; /* the connection ended before the answer did */
     sj_pending_drop_untimed(&a->table, c);
     int status = begin_turn(a, c, err);
@@ -461,7 +496,7 @@ int sj_assembler_expire(struct sj_assembler *a, uint64_t before, struct sj_err *
             continue;
         struct sj_pending *p = sj_pending_answered(c);
         /* an answer that is known to have more bytes coming is not over, however slow */
-        if (p && p == c->tail && c->decoder && !c->decoder->whole(c->state))
+        if (p && p == c->tail && answer_torn(c))
             continue;
         if (begin_turn(a, c, err))
             return -1;
@@ -473,6 +508,7 @@ int sj_assembler_finish(struct sj_assembler *a, struct sj_err *err)
 {
     for (struct sj_list *i = a->table.active.next; i != &a->table.active; i = i->next) {
         struct sj_connection *c = (struct sj_connection *)i;
+        cut_torn(c);
         if (begin_turn(a, c, err))
             return -1;
         for (const struct sj_pending *p = c->head; p; p = p->next)

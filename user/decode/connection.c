@@ -53,6 +53,8 @@ void sj_connections_fini(struct sj_connections *t)
         t->spare = p->next;
         free(p);
     }
+    for (int i = 0; i < SJ_PROTO_MAX_; i++)
+        free(t->shared[i]);
     free(t->buckets);
     memset(t, 0, sizeof(*t));
 }

@@ -66,6 +66,7 @@ struct sj_connection {
     bool lost;
     bool ended;
     bool blurred; /* bytes of answers were not seen: which answer was whose is not known */
+    uint16_t begun; /* asks that began in the running turn */
     bool wanted;  /* whole answers were asked for */
     bool told;    /* a turn was told: `turn` holds */
 };
@@ -78,6 +79,7 @@ struct sj_connections {
     struct sj_list active; /* oldest activity first */
     struct sj_pending *spare;
     uint32_t spares;
+    void *shared[SJ_PROTO_MAX_]; /* of decoders: see there; NULL until needed */
 };
 
 /* limit: the most connections that are remembered. Returns 0 or -ENOMEM. */

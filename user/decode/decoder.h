@@ -11,9 +11,10 @@
  * A protocol decoder: bytes in, messages out. Pure: no I/O, no clock, no allocation but its own bounded state.
  *
  * A connection has two byte streams, the ask and the answer direction. The kernel side captures the beginning of
- * messages, so a piece of a stream is `n` bytes that were seen followed by `gap` bytes that were not. A decoder must cope
- * with any cut: headers split over pieces, several messages in one piece, a gap in a body (harmless when the body's length
- * is known), a gap in a header (it must find its footing again at the next piece that begins a message), and garbage.
+ * messages, so a piece of a stream is `n` bytes that were seen followed by `gap` bytes that were not. A decoder must
+ * cope with any cut: headers split over pieces, several messages in one piece, a gap in a body (harmless when the
+ * body's length is known), a gap in a header (it must find its footing again at the next piece that begins a message),
+ * and garbage.
  */
 enum sj_dir { SJ_DIR_ASK = 0, SJ_DIR_ANSWER, SJ_DIR_MAX_ };
 
@@ -34,11 +35,13 @@ enum sj_message_kind {
 
 struct sj_message {
     enum sj_message_kind kind;
-    uint32_t offset;   /* of its first byte in the piece */
-    uint32_t flags;    /* SJ_REQ_ERROR, SJ_REQ_CLIENT_ERROR */
-    uint8_t protocol;  /* with SJ_MSG_SWITCH */
-    char operation[SJ_OPERATION_MAX]; /* low cardinality, masked: no query string, no literals; "" when unknown */
-    char status[SJ_STATUS_MAX];
+    uint32_t offset;        /* of its first byte in the piece */
+    uint32_t flags;         /* SJ_REQ_ERROR, SJ_REQ_CLIENT_ERROR */
+    uint8_t protocol;       /* with SJ_MSG_SWITCH */
+    uint32_t operation_len; /* below SJ_OPERATION_MAX */
+    /* These live until the call returns. */
+    const char *operation; /* low cardinality, masked: no query string, no literals; "" when unknown */
+    const char *status;    /* with its NUL at most SJ_STATUS_MAX bytes */
 };
 
 /* Called once per message, in order, from within feed. */
@@ -51,12 +54,20 @@ struct sj_decoder {
     /* Does this piece begin an ask, or an answer, of this protocol? Must be strict: random bytes are not a protocol. */
     bool (*probe)(enum sj_dir dir, const uint8_t *p, size_t n);
     void (*init)(void *state);
+    /*
+     * Optional: shared_size bytes of memory, zeroed at first, which the states of a table's connections share, so that what
+     * one has read another need not read again. Called right after init, if at all; it outlives the state.
+     */
+    void (*share)(void *state, void *shared);
+    size_t shared_size;
     /* Releases what the state owns; may be NULL. */
     void (*fini)(void *state);
     /* n may be 0 with a gap. Never fails: what it cannot read is SJ_MSG_LOST_SYNC. */
     void (*feed)(void *state, enum sj_dir dir, const uint8_t *p, size_t n, uint64_t gap, sj_message_fn fn, void *ctx);
     /* The peer closed, or the turn is over: is the answer that began whole? False when bytes of it are missing. */
     bool (*whole)(const void *state);
+    /* Is it unknown where in its bytes the running answer stands: behind a gap, or in one that only the close ends? */
+    bool (*blind)(const void *state);
 };
 
 /* All decoders, NULL-terminated, in the order in which they are probed. */

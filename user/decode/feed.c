@@ -18,7 +18,7 @@ static void on_ask(struct sj_feeding *f, const struct sj_message *m)
     f->begun++;
     p->ask_at = c->ask_fed + m->offset;
     p->protocol = c->protocol;
-    memccpy(p->operation, m->operation, '\0', sizeof(p->operation));
+    memcpy(p->operation, m->operation, m->operation_len + 1);
     if (f->begun > 1)
         p->flags |= SJ_REQ_PIPELINED;
 }
@@ -27,7 +27,10 @@ static void set_status(struct sj_pending *p, const struct sj_message *m)
 {
     p->flags |= m->flags;
     p->headless = false;
-    memccpy(p->status, m->status, '\0', sizeof(p->status));
+    size_t i = 0;
+    for (; i < sizeof(p->status) - 1 && m->status[i]; i++)
+        p->status[i] = m->status[i];
+    p->status[i] = '\0';
 }
 
 static void on_answer(struct sj_feeding *f, const struct sj_message *m)
@@ -100,7 +103,19 @@ static void drop_decoder(struct sj_connection *c)
     c->decoder = NULL;
 }
 
-static void find_decoder(struct sj_connection *c, uint8_t hint, const uint8_t *p, size_t n)
+/* Without memory it only costs more. */
+static void share(struct sj_connections *t, const struct sj_decoder *d, void *state)
+{
+    void **shared = &t->shared[d->protocol];
+    if (!d->share)
+        return;
+    if (!*shared)
+        *shared = calloc(1, d->shared_size);
+    if (*shared)
+        d->share(state, *shared);
+}
+
+static void find_decoder(struct sj_connections *t, struct sj_connection *c, uint8_t hint, const uint8_t *p, size_t n)
 {
     if (hint != SJ_HINT_HTTP && hint != SJ_HINT_TLS)
         return;
@@ -111,6 +126,7 @@ static void find_decoder(struct sj_connection *c, uint8_t hint, const uint8_t *p
     if (!c->state)
         return;
     d->init(c->state);
+    share(t, d, c->state);
     c->decoder = d;
     c->protocol = (uint8_t)d->protocol;
 }
@@ -129,7 +145,7 @@ static void feed(struct sj_feeding *f, enum sj_dir dir, const uint8_t *p, size_t
 void sj_feed_ask(struct sj_feeding *f, uint8_t hint, const uint8_t *p, size_t n, uint64_t len)
 {
     if (n && !f->c->decoder)
-        find_decoder(f->c, hint, p, n);
+        find_decoder(f->table, f->c, hint, p, n);
     feed(f, SJ_DIR_ASK, p, n, len - n);
     f->c->ask_fed += len;
 }

@@ -16,11 +16,8 @@ void sj_http_tell_message(struct sj_http_feed *f, struct sj_message *msg, enum s
 
 void sj_http_tell(struct sj_http_feed *f, enum sj_message_kind kind, size_t offset)
 {
-    struct sj_message msg;
+    struct sj_message msg = {.operation = "", .status = ""};
 
-    msg.flags = 0;
-    msg.protocol = SJ_PROTO_UNKNOWN;
-    msg.operation[0] = msg.status[0] = '\0';
     sj_http_tell_message(f, &msg, kind, offset);
 }
 
@@ -80,33 +77,53 @@ static uint8_t recall_ask(struct sj_http *st, unsigned status)
 
 /* ---- first lines ---- */
 
-static void ask_begins(struct sj_http_feed *f)
+static void tell_ask(struct sj_http_feed *f, const char *operation, size_t len)
 {
-    struct sj_message msg;
+    struct sj_message msg = {
+        .protocol = SJ_PROTO_HTTP, .operation = operation, .operation_len = (uint32_t)len, .status = ""};
 
     remember_ask(f->st, sj_http_method_of(&f->st->line));
-    msg.flags = 0;
-    msg.protocol = SJ_PROTO_HTTP;
-    msg.status[0] = '\0';
-    sj_http_operation(&f->st->line, msg.operation, sizeof(msg.operation));
     sj_http_tell_message(f, &msg, SJ_MSG_ASK_START, f->start);
     f->side->flags = 0;
     sj_http_begin_fields(f->side);
+}
+
+/* whole: all of its first line is in this piece. */
+static void ask_begins(struct sj_http_feed *f, bool whole)
+{
+    char operation[SJ_OPERATION_MAX];
+    size_t len = sj_http_operation(&f->st->line, operation, sizeof(operation));
+    size_t line = f->i - f->start;
+
+    /* most asks of a connection are like the one before: the same line again needs no reading */
+    if (whole && line + len < sizeof(f->st->line.text)) {
+        memcpy(f->st->line.text, f->p + f->start, line);
+        memcpy(f->st->line.text + line, operation, len + 1);
+        f->st->known = (uint8_t)line;
+        f->st->known_len = (uint8_t)len;
+    }
+    tell_ask(f, operation, len);
+}
+
+static bool same_ask_begins(struct sj_http_feed *f)
+{
+    size_t known = f->st->known;
+
+    if (known == 0 || f->n - f->i < known || memcmp(f->p + f->i, f->st->line.text, known) != 0)
+        return false;
+    f->i += known;
+    tell_ask(f, (const char *)f->st->line.text + known, f->st->known_len);
+    return true;
 }
 
 static void answer_begins(struct sj_http_feed *f)
 {
     unsigned status = f->st->status.status;
     bool interim = status < 200 && status != 101;
-    struct sj_message msg;
+    char text[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10), '\0'};
+    struct sj_message msg = {.protocol = SJ_PROTO_HTTP, .operation = "", .status = text};
 
     msg.flags = status >= 500 && status < 600 ? SJ_REQ_ERROR : status >= 400 && status < 500 ? SJ_REQ_CLIENT_ERROR : 0;
-    msg.protocol = SJ_PROTO_HTTP;
-    msg.operation[0] = '\0';
-    msg.status[0] = (char)('0' + status / 100);
-    msg.status[1] = (char)('0' + status / 10 % 10);
-    msg.status[2] = (char)('0' + status % 10);
-    msg.status[3] = '\0';
     f->side->flags = interim ? SJ_SIDE_INTERIM : recall_ask(f->st, status);
     sj_http_tell_message(f, &msg, interim ? SJ_MSG_INTERIM : SJ_MSG_ANSWER_START, f->start);
     f->side->phase = SJ_AT_REASON;
@@ -117,10 +134,34 @@ static void begin_line(struct sj_http_feed *f)
     struct sj_http *st = f->st;
 
     f->side->phase = SJ_AT_LINE;
-    if (f->dir == SJ_DIR_ASK)
-        memset(&st->line, 0, offsetof(struct sj_http_request_line, text));
-    else
+    f->begun = true;
+    if (f->dir == SJ_DIR_ANSWER) {
         memset(&st->status, 0, sizeof(st->status));
+    } else if (!same_ask_begins(f)) {
+        memset(&st->line, 0, offsetof(struct sj_http_request_line, text));
+        st->known = 0;
+    }
+}
+
+/* A message begins, with a head that was read lately. */
+static bool same_head_begins(struct sj_http_feed *f)
+{
+    struct sj_http *st = f->st;
+    const struct sj_http_head *head = st->heads ? &st->heads->head[st->latest[f->dir]] : NULL;
+
+    if (!head || !sj_http_head_is(head, f->dir, f->p + f->i, f->n - f->i))
+        return false;
+    if (f->dir == SJ_DIR_ANSWER) {
+        st->status.status = head->status;
+        answer_begins(f);
+    } else {
+        if (st->line.method != head->method)
+            st->known = 0;
+        st->line.method = head->method;
+        tell_ask(f, head->operation, head->operation_len);
+    }
+    sj_http_take_head(f, head);
+    return true;
 }
 
 static void read_line(struct sj_http_feed *f)
@@ -132,7 +173,7 @@ static void read_line(struct sj_http_feed *f)
     if (progress == SJ_HTTP_BAD)
         sj_http_lose(f, f->start);
     else if (progress == SJ_HTTP_DONE && ask)
-        ask_begins(f);
+        ask_begins(f, f->begun);
     else if (progress == SJ_HTTP_DONE)
         answer_begins(f);
 }
@@ -145,8 +186,13 @@ static void step(struct sj_http_feed *f)
         while (f->i < f->n && (f->p[f->i] == '\r' || f->p[f->i] == '\n'))
             f->i++;
         f->start = f->i;
-        if (f->i < f->n)
-            begin_line(f);
+        if (f->i == f->n || same_head_begins(f))
+            break;
+        begin_line(f);
+        if (f->side->phase == SJ_AT_LINE)
+            read_line(f);
+        if (f->side->phase == SJ_AT_REASON || f->side->phase == SJ_AT_FIELDS)
+            sj_http_read_head(f);
         break;
     case SJ_AT_LINE:
         read_line(f);
@@ -166,7 +212,7 @@ static void step(struct sj_http_feed *f)
 static void skip_in_line(struct sj_http_feed *f)
 {
     if (f->dir == SJ_DIR_ASK && sj_http_request_is_plausible(&f->st->line)) {
-        ask_begins(f);
+        ask_begins(f, false);
         sj_http_go_blind(f, SJ_AT_CUT);
     } else if (f->dir == SJ_DIR_ANSWER && sj_http_status_is_plausible(&f->st->status)) {
         answer_begins(f);
@@ -272,6 +318,11 @@ static void http_init(void *state)
     memset(st, 0, offsetof(struct sj_http, line) + offsetof(struct sj_http_request_line, text));
 }
 
+static void http_share(void *state, void *shared)
+{
+    ((struct sj_http *)state)->heads = shared;
+}
+
 static bool http_whole(const void *state)
 {
     const struct sj_http *st = state;
@@ -282,11 +333,21 @@ static bool http_whole(const void *state)
     return s->phase == SJ_AT_START || s->phase >= SJ_AT_CLOSE;
 }
 
+static bool http_blind(const void *state)
+{
+    const struct sj_http *st = state;
+
+    return !st->switched && st->side[SJ_DIR_ANSWER].phase >= SJ_AT_CLOSE;
+}
+
 const struct sj_decoder sj_http_decoder = {
     .protocol = SJ_PROTO_HTTP,
     .state_size = sizeof(struct sj_http),
     .probe = http_probe,
     .init = http_init,
+    .share = http_share,
+    .shared_size = sizeof(struct sj_http_heads),
     .feed = http_feed,
     .whole = http_whole,
+    .blind = http_blind,
 };

@@ -180,6 +180,52 @@ static void read_chunk_end(struct sj_http_feed *f)
         sj_http_lose(f, f->i - 1);
 }
 
+static void keep_head(struct sj_http_feed *f, size_t len)
+{
+    struct sj_http *st = f->st;
+    struct sj_http_head *head;
+
+    if (f->dir == SJ_DIR_ASK && (st->known == 0 || st->known_len >= SJ_HTTP_HEAD_OPERATION))
+        return;
+    st->latest[f->dir] = sj_http_heads_keep(st->heads, f->dir, f->p + f->start, len);
+    head = &st->heads->head[st->latest[f->dir]];
+    head->length = f->side->fields.length;
+    head->flags = f->side->fields.flags;
+    head->status = st->status.status;
+    head->method = st->line.method;
+    head->operation_len = st->known_len;
+    if (f->dir == SJ_DIR_ASK)
+        memcpy(head->operation, st->line.text + st->known, (size_t)st->known_len + 1);
+}
+
+static void fields_end(struct sj_http_feed *f)
+{
+    header_ends(f);
+    if (f->side->phase == SJ_AT_BODY && f->i < f->n)
+        read_data(f);
+}
+
+void sj_http_read_head(struct sj_http_feed *f)
+{
+    size_t from = f->dir == SJ_DIR_ASK ? f->i - 1 : f->i;
+    size_t end = from < f->n ? sj_http_read_usual_fields(&f->side->fields, f->p, f->n, from) : 0;
+
+    if (end == 0)
+        return;
+    if (f->begun && f->st->heads && end - f->start <= SJ_HTTP_HEAD_MAX)
+        keep_head(f, end - f->start);
+    f->i = end;
+    fields_end(f);
+}
+
+void sj_http_take_head(struct sj_http_feed *f, const struct sj_http_head *head)
+{
+    f->side->fields.flags = head->flags;
+    f->side->fields.length = head->length;
+    f->i = f->start + head->len;
+    fields_end(f);
+}
+
 void sj_http_read_rest(struct sj_http_feed *f)
 {
     switch (f->side->phase) {

@@ -151,7 +151,7 @@ enum sj_http_method sj_http_method_of(const struct sj_http_request_line *l)
     return l->method < SJ_HTTP_NAMED ? (enum sj_http_method)l->method : SJ_HTTP_NAMED;
 }
 
-void sj_http_operation(const struct sj_http_request_line *l, char *out, size_t size)
+size_t sj_http_operation(const struct sj_http_request_line *l, char *out, size_t size)
 {
     size_t len = l->method == SJ_HTTP_OTHER ? 5 : methods[l->method].len;
     bool cut = l->cut || l->part == PART_TARGET;
@@ -159,20 +159,30 @@ void sj_http_operation(const struct sj_http_request_line *l, char *out, size_t s
     memcpy(out, methods[l->method].name, len);
     out[len++] = ' ';
     if (l->method == SJ_HTTP_CONNECT)
-        sj_path_authority(l->text, l->len, cut, out + len, size - len);
-    else
-        sj_path_normalise(l->text, l->len, cut, out + len, size - len);
+        return len + sj_path_authority(l->text, l->len, cut, out + len, size - len);
+    return len + sj_path_normalise(l->text, l->len, cut, out + len, size - len);
 }
 
 /* ---- status line ---- */
 
-enum sj_http_progress sj_http_read_status(struct sj_http_status_line *l, const uint8_t *p, size_t n, size_t *i)
+/* "HTTP/1.1 200 " with any code: STATUS_LINE_MIN + 1 bytes at p. */
+static bool is_usual_status(const uint8_t *p)
 {
     static const char usual[] = "HTTP/1.1 ";
+    const uint8_t *code = p + STATUS_LINE_CODE;
 
-    if (l->match == 0 && n - *i >= STATUS_LINE_CODE && memcmp(p + *i, usual, STATUS_LINE_CODE) == 0) {
-        l->match = STATUS_LINE_CODE;
-        *i += STATUS_LINE_CODE;
+    return memcmp(p, usual, STATUS_LINE_CODE) == 0 && (unsigned)(code[0] - '1') <= 8 &&
+           (unsigned)(code[1] - '0') <= 9 && (unsigned)(code[2] - '0') <= 9 && code[3] == ' ';
+}
+
+enum sj_http_progress sj_http_read_status(struct sj_http_status_line *l, const uint8_t *p, size_t n, size_t *i)
+{
+    if (l->match == 0 && n - *i > STATUS_LINE_MIN && is_usual_status(p + *i)) {
+        p += *i + STATUS_LINE_CODE;
+        l->status = (uint16_t)((p[0] - '0') * 100 + (p[1] - '0') * 10 + (p[2] - '0'));
+        l->match = STATUS_LINE_MIN;
+        *i += STATUS_LINE_MIN;
+        return SJ_HTTP_DONE;
     }
     for (; *i < n; l->match++, (*i)++) {
         uint8_t c = p[*i];

@@ -59,6 +59,13 @@ enum sj_http_progress sj_http_read_request(struct sj_http_request_line *l, const
 enum sj_http_progress sj_http_read_status(struct sj_http_status_line *l, const uint8_t *p, size_t n, size_t *i);
 enum sj_http_progress sj_http_read_fields(struct sj_http_fields *f, const uint8_t *p, size_t n, size_t *i);
 
+/*
+ * The same for all fields at once, when nothing about them is unusual and all are there: from p[i], which is the line
+ * feed before them or earlier in that line, with i < n. Sets flags and length. Returns where what follows them begins;
+ * 0 when sj_http_read_fields() must see to it, *f is untouched then.
+ */
+size_t sj_http_read_usual_fields(struct sj_http_fields *f, const uint8_t *p, size_t n, size_t i);
+
 /* Is an unfinished line more than likely one of ours? The method must be well known and the target look like one. */
 bool sj_http_request_is_plausible(const struct sj_http_request_line *l);
 bool sj_http_status_is_plausible(const struct sj_http_status_line *l);
@@ -66,5 +73,6 @@ bool sj_http_status_is_plausible(const struct sj_http_status_line *l);
 /* What the method means to the answer. */
 enum sj_http_method sj_http_method_of(const struct sj_http_request_line *l);
 
-/* "GET /users/:id" from a request line whose target began; out is a string of at most size bytes, size >= 32. */
-void sj_http_operation(const struct sj_http_request_line *l, char *out, size_t size);
+/* "GET /users/:id" from a request line whose target began; out is a string of at most size bytes, size >= 32. Returns
+ * its length. */
+size_t sj_http_operation(const struct sj_http_request_line *l, char *out, size_t size);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "decode/decoder.h"
+#include "decode/http_heads.h"
 #include "decode/http_parse.h"
 
 /* What the HTTP decoder's files share: its state, one piece being read, and what may be told about it. */
@@ -40,12 +41,16 @@ struct sj_http_side {
 
 struct sj_http {
     struct sj_http_side side[SJ_DIR_MAX_];
-    uint64_t head;       /* bit i: the ask i after the oldest unanswered one is a HEAD */
-    uint64_t connect;    /* ... a CONNECT */
-    uint32_t unanswered; /* asks whose final answer has not begun */
-    bool stale;          /* some of them may have been answered unseen */
+    struct sj_http_heads *heads; /* shared; may be NULL */
+    uint64_t head;               /* bit i: the ask i after the oldest unanswered one is a HEAD */
+    uint64_t connect;            /* ... a CONNECT */
+    uint32_t unanswered;         /* asks whose final answer has not begun */
+    bool stale;                  /* some of them may have been answered unseen */
     bool switched;
     struct sj_http_status_line status;
+    uint8_t latest[SJ_DIR_MAX_]; /* place of the latest head among them */
+    uint8_t known; /* bytes of line.text that are the latest request line as it was sent, its operation behind them */
+    uint8_t known_len; /* of that operation; known is 0 when there is none */
     struct sj_http_request_line line;
 };
 _Static_assert(sizeof(struct sj_http) <= 256, "one per connection");
@@ -58,6 +63,7 @@ struct sj_http_feed {
     size_t n;
     size_t i;
     size_t start; /* of the message, in this piece */
+    bool begun;   /* it begins in this piece */
     sj_message_fn fn;
     void *ctx;
 };
@@ -71,6 +77,10 @@ void sj_http_go_blind(struct sj_http_feed *f, enum sj_http_phase phase);
 /* What stands at this offset cannot be read. */
 void sj_http_lose(struct sj_http_feed *f, size_t offset);
 
+/* A message's first line has just been read in this piece, at least as far as its reason. */
+void sj_http_read_head(struct sj_http_feed *f);
+/* The same where the head, which begins at `start`, is one that was read before. */
+void sj_http_take_head(struct sj_http_feed *f, const struct sj_http_head *head);
 /* The phases from REASON to TRAILER: takes at least one byte. */
 void sj_http_read_rest(struct sj_http_feed *f);
 /* The same for a gap of that many bytes. */

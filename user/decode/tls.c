@@ -61,7 +61,8 @@ static void tell(struct feed *f, enum sj_message_kind kind, size_t offset)
     msg.offset = offset < UINT32_MAX ? (uint32_t)offset : UINT32_MAX;
     msg.flags = 0;
     msg.protocol = SJ_PROTO_TLS;
-    msg.operation[0] = msg.status[0] = '\0';
+    msg.operation_len = 0;
+    msg.operation = msg.status = "";
     f->fn(f->ctx, &msg);
 }
 
@@ -295,6 +296,11 @@ static bool tls_whole(const void *state)
     return s->lost || (s->left == 0 && s->have == 0);
 }
 
+static bool tls_blind(const void *state)
+{
+    return ((const struct tls *)state)->side[SJ_DIR_ANSWER].lost;
+}
+
 const struct sj_decoder sj_tls_decoder = {
     .protocol = SJ_PROTO_TLS,
     .state_size = sizeof(struct tls),
@@ -302,4 +308,5 @@ const struct sj_decoder sj_tls_decoder = {
     .init = tls_init,
     .feed = tls_feed,
     .whole = tls_whole,
+    .blind = tls_blind,
 };

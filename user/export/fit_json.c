@@ -95,9 +95,9 @@ static void put_extrapolation(struct sj_json *w, const struct sj_extrapolation *
 
     snprintf(word, sizeof(word), "up to %s", sj_reach_name(e->reach));
     put_string(w, "extrapolation",
-               e->reach == SJ_REACH_P9999      ? "warranted"
+               e->reach == SJ_REACH_P9999     ? "warranted"
                : e->reach == SJ_REACH_NOWHERE ? "not warranted"
-                                               : word);
+                                              : word);
     if (e->reach != SJ_REACH_P9999)
         put_string(w, "reason", e->why);
 }

@@ -14,8 +14,8 @@ struct scene {
     const struct sj_sample *s;
     bool log_axis;
     bool free_origin;
-    double origin; /* when not free */
-    double first_share;
+    double origin;   /* when not free */
+    double reaching; /* values that reach the end of the first bin, or end in it */
 };
 
 static double bin_low(const struct scene *c, size_t i)
@@ -34,14 +34,30 @@ static double censor_at(const struct scene *c, size_t i)
 }
 
 /*
- * Given the rate, the likelihood of bins is largest where the first bin gets its share of what reaches it,
- * 1 - exp(-rate (high - origin)) = share, or at the bin's lower edge: the origin never lies below that.
+ * Given the rate, the likelihood of bins rises with the origin until what reaches the first bin leaves the right share
+ * in it, 1 - exp(-rate (high - origin)) = share. Never below the bin's lower edge; where that point would pass one at
+ * which requests were given up, and so no longer reach the bin, it stays there.
  */
 static double best_origin(const struct scene *c, double rate)
 {
+    const struct sj_sample *s = c->s;
+    size_t i = s->n_censored;
+
     if (!c->free_origin)
         return c->origin;
-    return fmax(bin_low(c, 0), bin_high(c, 0) + log1p(-c->first_share) / rate);
+    double low = bin_low(c, 0), high = bin_high(c, 0), reaching = c->reaching, passed = high;
+    while (i > 0 && censor_at(c, i - 1) >= high)
+        i--;
+    for (;; i--) {
+        double origin = high + log1p(-s->bins[0].count / reaching) / rate;
+        double next = i > 0 ? censor_at(c, i - 1) : low;
+        if (origin > passed)
+            return passed;
+        if (origin >= next || next <= low)
+            return fmax(origin, low);
+        reaching += s->censored[i - 1].count;
+        passed = next;
+    }
 }
 
 /* Derivative of the log-likelihood of bins by the rate, at the best origin (where that adds nothing to it). */
@@ -114,13 +130,12 @@ static int fit_rate(const struct sj_sample *s, bool log_axis, bool free_origin, 
         return -1;
     if (s->n_points)
         return points_rate(&c, origin, rate);
-    double reaching = s->seen;
+    c.reaching = s->seen;
     for (size_t i = 0; i < s->n_censored; i++)
-        reaching += censor_at(&c, i) >= bin_high(&c, 0) ? s->censored[i].count : 0;
-    c.first_share = s->bins[0].count / reaching;
+        c.reaching += censor_at(&c, i) >= bin_high(&c, 0) ? s->censored[i].count : 0;
     double start = free_origin ? bin_high(&c, 0) : 0;
     double spread = (log_axis ? s->rough.mean_log : s->rough.mean) - start;
-    if (free_origin && c.first_share >= 1)
+    if (free_origin && c.reaching <= s->bins[0].count)
         return -1;
     return bins_rate(&c, spread > 0 ? 1 / spread : 1, origin, rate);
 }

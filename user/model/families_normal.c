@@ -5,6 +5,7 @@
 
 #include <gsl/gsl_cdf.h>
 #include <gsl/gsl_errno.h>
+#include <gsl/gsl_sf_erf.h>
 
 /* The normal distribution, of x and of log x. */
 
@@ -133,6 +134,10 @@ static double lognormal_quantile(const double *theta, double p)
     return exp(normal_quantile(theta, p));
 }
 
+/*
+ * t P(X > t) plus the mean of what lies below, exp(meanlog + sdlog^2 / 2) P(Z < z - sdlog). For a wide distribution
+ * these are infinity and 0; written with the hazard of the normal distribution they are t phi(z) / h(sdlog - z).
+ */
 static double lognormal_restricted_mean(const double *theta, double t)
 {
     double mean = exp(theta[0] + 0.5 * theta[1] * theta[1]), z = (log(t) - theta[0]) / theta[1], p, q, p_moved, unused;
@@ -140,6 +145,8 @@ static double lognormal_restricted_mean(const double *theta, double t)
     if (isinf(t))
         return mean;
     standard_tails(z, &p, &q);
+    if (theta[1] - z > 5)
+        return t * (exp(log_phi(z)) / gsl_sf_hazard(theta[1] - z) + q);
     standard_tails(z - theta[1], &p_moved, &unused);
     return mean * p_moved + t * q;
 }

@@ -90,8 +90,8 @@ static double gamma_quantile(const double *theta, double p)
     double shape = theta[0], mean = shape / theta[1], z = gsl_cdf_ugaussian_Pinv(p);
     double cube = 1 - 1 / (9 * shape) + z / (3 * sqrt(shape));
     /* Wilson and Hilferty's guess, and the leading term near 0 for small shapes. */
-    double guess = shape > 0.5 && cube > 0.1 ? mean * cube * cube * cube
-                                             : exp((log(p) + lgamma(shape + 1)) / shape) / theta[1];
+    double guess =
+        shape > 0.5 && cube > 0.1 ? mean * cube * cube * cube : exp((log(p) + lgamma(shape + 1)) / shape) / theta[1];
     double low = guess, high = guess, below, above;
 
     if (!(guess > 1e-300))
@@ -237,7 +237,8 @@ static void gpd_start(const struct sj_sample *s, double *theta)
     theta[0] = fmin(fmax(0.5 * (1 - ratio), -0.2), 0.4);
     theta[1] = s->rough.mean * (1 - theta[0]);
     if (theta[0] < 0)
-        theta[1] = fmax(theta[1], -1.1 * theta[0] * (s->n_bins ? s->bins[s->n_bins - 1].hi : s->points[s->n_points - 1].x));
+        theta[1] =
+            fmax(theta[1], -1.1 * theta[0] * (s->n_bins ? s->bins[s->n_bins - 1].hi : s->points[s->n_points - 1].x));
 }
 
 static void gpd_pack(const double *theta, double *eta, double *step)

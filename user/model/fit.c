@@ -49,8 +49,7 @@ const char *sj_reach_name(enum sj_reach reach)
 
 struct sj_fit_options sj_fit_defaults(void)
 {
-    return (struct sj_fit_options){
-        .replicates = 200, .seed = 1, .tail = true, .tail_threshold = NAN, .timeout = NAN};
+    return (struct sj_fit_options){.replicates = 200, .seed = 1, .tail = true, .tail_threshold = NAN, .timeout = NAN};
 }
 
 double sj_fit_quantile(const struct sj_fit *fit, double p)
@@ -67,7 +66,8 @@ static int check_sample(const struct sj_sample *s, struct sj_err *err)
     if (s->n < 2)
         return sj_fail(err, EX_DATAERR, "one value only: a distribution needs two different ones");
     if (s->n_points == 1)
-        return sj_fail(err, EX_DATAERR, "every value that was measured is %g s: a distribution needs two different ones",
+        return sj_fail(err, EX_DATAERR,
+                       "every value that was measured is %g s: a distribution needs two different ones",
                        s->points[0].x);
     if (s->n_bins == 1)
         return sj_fail(err, EX_DATAERR, "all values lie in one bin, %g to %g s: a distribution needs two",

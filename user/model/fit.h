@@ -7,8 +7,9 @@
 #include "model/tail.h"
 
 /*
- * Fits families of distributions to one sample by maximum likelihood and ranks them by BIC. Everything is deterministic.
- * GSL's default error handler ends the process: programs call gsl_set_error_handler_off() once, at their start.
+ * Fits families of distributions to one sample by maximum likelihood and ranks them by BIC. Everything is
+ * deterministic. GSL's default error handler ends the process: programs call gsl_set_error_handler_off() once, at their
+ * start.
  */
 
 /* One family's fit; NAN where a number is not known. */
@@ -34,8 +35,8 @@ struct sj_fit_skipped {
 };
 
 struct sj_fit_options {
-    unsigned families;     /* bit mask of 1 << enum sj_family_id; 0: all but those by request */
-    int replicates;        /* of the bootstraps; 0: none */
+    unsigned families; /* bit mask of 1 << enum sj_family_id; 0: all but those by request */
+    int replicates;    /* of the bootstraps; 0: none */
     unsigned long seed;
     bool tail;             /* fit a tail too */
     double tail_threshold; /* NAN: chosen, see sj_tail_fit() */
@@ -45,15 +46,15 @@ struct sj_fit_options {
 struct sj_fit_result {
     double n;
     double censored;
-    int schema;                       /* of the sample's bins; -1 */
+    int schema;                         /* of the sample's bins; -1 */
     struct sj_fit fits[SJ_FAMILY_MAX_]; /* best first, those not identified last */
     int n_fits;
     bool has_best; /* fits[0] is ranked */
     struct sj_fit_skipped skipped[SJ_FAMILY_MAX_];
     int n_skipped;
-    struct sj_bootstrap boot;               /* of fits[0]; replicates 0: none */
-    struct sj_extrapolation extrapolation;  /* how far fits[0] may be trusted */
-    double seen_restricted_mean;            /* T(timeout) of the data themselves; NAN where they do not show it */
+    struct sj_bootstrap boot;              /* of fits[0]; replicates 0: none */
+    struct sj_extrapolation extrapolation; /* how far fits[0] may be trusted */
+    double seen_restricted_mean;           /* T(timeout) of the data themselves; NAN where they do not show it */
     bool has_tail;
     struct sj_tail tail;
     char no_tail[160]; /* why not, when a tail was asked for */

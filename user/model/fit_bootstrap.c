@@ -13,7 +13,7 @@
 #include "model/goodness.h"
 
 /* Cells of the grid that replicates are drawn in, and how many values are resampled one by one. */
-#define GRID 1000
+#define GRID 320
 #define RESAMPLED_MAX 2000
 
 const double sj_boot_p[SJ_BOOT_QUANTILES_] = {0.99, 0.999, 0.9999};

@@ -34,18 +34,29 @@ static struct edge normal_edge(const struct sj_em_part *c, double y)
     if (isinf(z))
         return (struct edge){.z = z, .p = z > 0, .q = z < 0};
     double small = 0.5 * erfc(fabs(z) * M_SQRT1_2);
-    return (struct edge){
-        .z = z, .p = z < 0 ? small : 1 - small, .q = z < 0 ? 1 - small : small, .phi = exp(-0.5 * z * z - LOG_SQRT_2PI)};
+    return (struct edge){.z = z,
+                         .p = z < 0 ? small : 1 - small,
+                         .q = z < 0 ? 1 - small : small,
+                         .phi = exp(-0.5 * z * z - LOG_SQRT_2PI)};
 }
 
-/* Moments of the normal distribution cut to an interval; q and phi of an upper edge at infinity are 0. */
-static struct view normal_interval(const struct sj_em_part *c, const struct edge *a, const struct edge *b)
+/*
+ * Moments of the normal distribution cut to an interval of y of some width; q and phi of an upper edge at infinity
+ * are 0.
+ */
+static struct view normal_interval(const struct sj_em_part *c, const struct edge *a, const struct edge *b, double width)
 {
-    double mass = a->z > 0 ? a->q - b->q : b->p - a->p;
+    double mass = a->z > 0 ? a->q - b->q : b->p - a->p, edge = a->z > 0 ? a->q : b->p;
 
-    if (mass > MASS_MIN) {
+    if (mass > 1e-6 * edge && mass > MASS_MIN) {
         double za = isinf(a->z) ? 0 : a->z * a->phi, zb = isinf(b->z) ? 0 : b->z * b->phi;
-        return (struct view){mass, 0, c->scale * (a->phi - b->phi) / mass, c->scale * c->scale * (1 + (za - zb) / mass)};
+        return (struct view){mass, 0, c->scale * (a->phi - b->phi) / mass,
+                             c->scale * c->scale * (1 + (za - zb) / mass)};
+    }
+    if (edge > MASS_MIN) {
+        /* So narrow that the difference has lost its digits: the density in the middle. */
+        double z = 0.5 * (a->z + b->z), dev = z * c->scale;
+        return (struct view){exp(-0.5 * z * z - LOG_SQRT_2PI) * width / c->scale, 0, dev, dev * dev};
     }
     /* Far out, all of it sits at the nearer edge (Mills' ratio is 1/z there). */
     double z = a->z > 0 ? a->z : b->z, dev = z * c->scale;
@@ -143,7 +154,7 @@ static void add_bins(const struct sj_em *e, const struct sj_em_state *st, struct
             }
             struct edge from = known_at == b->lo ? edge[k] : normal_edge(c, e->kind->log_axis ? b->log_lo : b->lo);
             edge[k] = normal_edge(c, e->kind->log_axis ? b->log_hi : b->hi);
-            v[k] = normal_interval(c, &from, &edge[k]);
+            v[k] = normal_interval(c, &from, &edge[k], e->kind->log_axis ? b->log_hi - b->log_lo : b->hi - b->lo);
         }
         known_at = b->hi;
         add(sums, st, v, b->count);
@@ -166,7 +177,7 @@ struct sj_em_sums sj_em_expect(const struct sj_em *e, const struct sj_em_state *
                 continue;
             }
             struct edge from = normal_edge(&st->part[k], e->kind->log_axis ? c->log_at : c->at);
-            v[k] = normal_interval(&st->part[k], &from, &end);
+            v[k] = normal_interval(&st->part[k], &from, &end, INFINITY);
         }
         add(&sums, st, v, c->count);
     }

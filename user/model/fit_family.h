@@ -38,8 +38,9 @@ struct sj_family {
 
     /* Own estimator where there is a better one than a general maximiser: 0, or -1 when the data do not allow it. */
     int (*estimate)(const struct sj_sample *s, double *theta);
-    /* How a mixture of two is made; such families are estimated by EM. */
+    /* How a mixture of two is made, and of what; such families are estimated by EM. */
     const struct sj_mixture *mixture;
+    const struct sj_family *component;
     /* For all others: a first guess, and unbounded coordinates for the maximiser with their natural steps. */
     void (*start)(const struct sj_sample *s, double *theta);
     void (*pack)(const double *theta, double *eta, double *step);

@@ -62,6 +62,32 @@ static double bin_log_mass(const struct sj_family *f, const double *theta, const
     return far_log_mass(f, theta, upper ? b->lo : b->hi, b->hi - b->lo);
 }
 
+static struct tails tails_at(const struct sj_family *f, const double *theta, double x, double log_x)
+{
+    struct tails t;
+
+    f->tails(theta, x, log_x, &t.p, &t.q);
+    return t;
+}
+
+/*
+ * The mass of each component by itself: between a short and a long one the mixture's own tails hardly change, though
+ * its density may fall steeply.
+ */
+static double mixture_log_mass(const struct sj_family *f, const double *theta, const struct sj_bin *b)
+{
+    const struct sj_family *c = f->component;
+    double l[2];
+
+    for (int k = 0; k < 2; k++) {
+        const double *own = theta + 1 + k * c->n_parameters;
+        l[k] = log(k ? 1 - theta[0] : theta[0]) +
+               bin_log_mass(c, own, b, tails_at(c, own, b->lo, b->log_lo), tails_at(c, own, b->hi, b->log_hi));
+    }
+    double high = fmax(l[0], l[1]);
+    return isinf(high) ? high : high + log1p(exp(-fabs(l[0] - l[1])));
+}
+
 static double bins_loglik(const struct sj_family *f, const double *theta, const struct sj_sample *s)
 {
     double sum = 0, known_at = NAN;
@@ -70,15 +96,16 @@ static double bins_loglik(const struct sj_family *f, const double *theta, const 
     for (size_t i = 0; i < s->n_bins; i++) {
         const struct sj_bin *b = &s->bins[i];
         double mass = f->bin_mass ? f->bin_mass(theta, b) : NAN;
+        if (f->component) {
+            sum += b->count * mixture_log_mass(f, theta, b);
+            continue;
+        }
         if (mass > 1e-280) {
             sum += b->count * log(mass);
             continue;
         }
-        if (known_at == b->lo)
-            lo = hi;
-        else
-            f->tails(theta, b->lo, b->log_lo, &lo.p, &lo.q);
-        f->tails(theta, b->hi, b->log_hi, &hi.p, &hi.q);
+        lo = known_at == b->lo ? hi : tails_at(f, theta, b->lo, b->log_lo);
+        hi = tails_at(f, theta, b->hi, b->log_hi);
         known_at = b->hi;
         sum += b->count * bin_log_mass(f, theta, b, lo, hi);
     }
@@ -98,8 +125,7 @@ double sj_family_loglik(const struct sj_family *f, const double *theta, const st
     sum += bins_loglik(f, theta, s);
     for (size_t i = 0; i < s->n_censored; i++) {
         const struct sj_censor *c = &s->censored[i];
-        struct tails t;
-        f->tails(theta, c->at, c->log_at, &t.p, &t.q);
+        struct tails t = tails_at(f, theta, c->at, c->log_at);
         double log_q = t.q > 1e-280 ? log(t.q) : far_log_mass(f, theta, c->at, INFINITY);
         sum += c->count * log_q;
     }
@@ -166,10 +192,9 @@ int sj_family_estimate(const struct sj_family *f, const struct sj_sample *s, con
         return sj_mixture_estimate(f, s, near, theta);
     if (f->estimate)
         return f->estimate(s, theta);
-    bool have_start = near != NULL;
-    if (have_start)
+    if (near)
         memcpy(start, near, size);
-    else if (!(have_start = coarse_start(f, s, start)))
+    else if (!coarse_start(f, s, start))
         f->start(s, start);
     memcpy(found, start, size);
     bool done = maximise(f, s, false, found);

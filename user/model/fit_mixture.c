@@ -90,7 +90,8 @@ static bool polish(struct sj_em *e, struct sj_em_state *st, int steps, double *l
     return converged;
 }
 
-/* ---- starts -------------------------------------------------------------------------------------------------------- */
+/* ---- starts --------------------------------------------------------------------------------------------------------
+ */
 
 struct lump {
     double n;
@@ -207,7 +208,8 @@ static bool search(struct sj_em *e, struct sj_em_state *out)
     return isfinite(winner.loglik);
 }
 
-/* ---- the estimate -------------------------------------------------------------------------------------------------- */
+/* ---- the estimate --------------------------------------------------------------------------------------------------
+ */
 
 double sj_mixture_sd_floor(const struct sj_mixture *m, const struct sj_sample *s)
 {

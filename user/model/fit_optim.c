@@ -176,9 +176,9 @@ static double climb(const struct sj_objective *o, double *eta, const double *d, 
 
 bool sj_optim_newton(const struct sj_objective *o, double *eta, const double *step, int max_steps, double *value)
 {
-    double damping = 0, d[SJ_OPTIM_MAX];
+    double damping = 0, d[SJ_OPTIM_MAX] = {0};
     bool converged = false;
-    struct surface s;
+    struct surface s = {.value = 0};
 
     for (int round = 0; round < max_steps && !converged; round++) {
         if (o->gradient)

@@ -54,11 +54,11 @@ struct sj_sample {
     size_t n_points;
     size_t n_bins;
     size_t n_censored;
-    double n;        /* all of them */
-    double seen;     /* not censored */
-    double timeouts; /* censored */
-    int schema;      /* of log-spaced bins; -1 for points and for other bins */
-    bool has_zero;   /* a point at 0: no place for families on x > 0 */
+    double n;                  /* all of them */
+    double seen;               /* not censored */
+    double timeouts;           /* censored */
+    int schema;                /* of log-spaced bins; -1 for points and for other bins */
+    bool has_zero;             /* a point at 0: no place for families on x > 0 */
     struct sj_moments moments; /* of what was seen: sufficient statistics when there are only points */
     struct sj_moments rough;   /* with the censored at their points: where estimates start */
 };
@@ -123,7 +123,7 @@ struct sj_log_bins {
     struct sj_log_cell {
         uint64_t count;
         double sum;
-    } *cells; /* owned */
+    } * cells; /* owned */
     size_t len;
     int base;
     int schema;

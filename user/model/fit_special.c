@@ -19,7 +19,8 @@ double sj_deviance(double r)
     return fabs(m) < 0.5 ? m - log1p(m) : m - log(r);
 }
 
-/* The smaller of the two tails is Q for x >= shape, P below; eta measures the distance in a way that makes it normal. */
+/* The smaller of the two tails is Q for x >= shape, P below; eta measures the distance in a way that makes it normal.
+ */
 static double uniform_tail(double shape, double x)
 {
     double mu = x / shape - 1, half = shape * sj_deviance(x / shape), side = mu < 0 ? -1 : 1;

@@ -55,8 +55,9 @@ static double negative_binomial_loglik(const struct view *v, double size)
 
     for (size_t i = 0; i < v->len; i++) {
         double x = (double)v->counts[i].events;
-        sum += (double)v->counts[i].intervals * (lgamma(x + size) - lgamma(size) - lgamma(x + 1) -
-                                                 size * log1p(mean / size) + (x > 0 ? x * log(mean / (size + mean)) : 0));
+        sum +=
+            (double)v->counts[i].intervals * (lgamma(x + size) - lgamma(size) - lgamma(x + 1) -
+                                              size * log1p(mean / size) + (x > 0 ? x * log(mean / (size + mean)) : 0));
     }
     return sum;
 }
@@ -147,8 +148,13 @@ static double poisson_loglik(const struct view *v)
 
 int sj_rates_fit(const struct sj_count *counts, size_t len, struct sj_rates *out, struct sj_err *err)
 {
-    struct sj_rates r = {.variance = NAN, .dispersion = NAN, .p = NAN, .poisson_chi2 = NAN, .poisson_chi2_p = NAN,
-                         .size = NAN, .negative_binomial_loglik = NAN};
+    struct sj_rates r = {.variance = NAN,
+                         .dispersion = NAN,
+                         .p = NAN,
+                         .poisson_chi2 = NAN,
+                         .poisson_chi2_p = NAN,
+                         .size = NAN,
+                         .negative_binomial_loglik = NAN};
     double events = 0, n = 0, square = 0;
 
     for (size_t i = 0; i < len; i++) {

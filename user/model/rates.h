@@ -16,9 +16,9 @@ struct sj_count {
 
 /* NAN (df 0): not known. */
 struct sj_rates {
-    uint64_t n;      /* intervals */
-    uint64_t events; /* in all of them */
-    double rate;     /* events per interval: the mean, and Poisson's only parameter */
+    uint64_t n;                 /* intervals */
+    uint64_t events;            /* in all of them */
+    double rate;                /* events per interval: the mean, and Poisson's only parameter */
     struct sj_interval rate_ci; /* 95 %, exact (Garwood) if the events are Poisson */
     double variance;            /* divided by n - 1 */
     double dispersion;          /* variance / mean */
@@ -34,10 +34,9 @@ struct sj_rates {
 };
 
 /*
- * Poisson and negative binomial by maximum likelihood. counts ascend by events; intervals of 0 are allowed. The likelihood is
- * P(x) = e^-l l^x / x!, and for the negative binomial
- * G(x + size) / (G(size) x!) (size / (size + mean))^size (mean / (size + mean))^x.
- * EX_DATAERR without intervals, or when the sums do not fit into 2^53.
+ * Poisson and negative binomial by maximum likelihood. counts ascend by events; intervals of 0 are allowed. The
+ * likelihood is P(x) = e^-l l^x / x!, and for the negative binomial G(x + size) / (G(size) x!) (size / (size +
+ * mean))^size (mean / (size + mean))^x. EX_DATAERR without intervals, or when the sums do not fit into 2^53.
  */
 int sj_rates_fit(const struct sj_count *counts, size_t len, struct sj_rates *out, struct sj_err *err);
 

@@ -19,9 +19,9 @@ struct sj_tail {
     double xi;
     double beta; /* seconds */
     double ks;
-    double ad;                                   /* NAN with censored data */
-    double quantile[SJ_BOOT_QUANTILES_];         /* NAN below the threshold */
-    struct sj_bootstrap boot;                    /* replicates 0: not asked for, or not possible */
+    double ad;                           /* NAN with censored data */
+    double quantile[SJ_BOOT_QUANTILES_]; /* NAN below the threshold */
+    struct sj_bootstrap boot;            /* replicates 0: not asked for, or not possible */
     struct sj_extrapolation extrapolation;
 };
 

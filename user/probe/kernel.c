@@ -93,6 +93,8 @@ int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct 
                        "the kernel refused the BPF programs (%s): run as root, or with CAP_BPF and CAP_PERFMON; "
                        "lockdown is %s",
                        strerror(error), sj_kernel_lockdown());
+    if (error == EMFILE || error == ENFILE)
+        return sj_fail(err, EX_OSERR, "too many open files: raise the limit (ulimit -n) to 64 or more");
     if (error == ENOMEM || error == E2BIG)
         return sj_fail(err, EX_OSERR, "no memory for the BPF maps, with %u KiB for each of %u CPUs: try a smaller --ring",
                        log_bytes / 1024, cpus);

@@ -77,38 +77,43 @@ static int run_iterator(const struct bpf_link *link, struct sj_err *err)
     return 0;
 }
 
+static int attach_one(struct bpf_program *prog, struct bpf_link **link, struct sj_err *err)
+{
+    if (!bpf_program__autoload(prog))
+        return 0;
+    *link = bpf_program__attach(prog);
+    if (*link)
+        return 0;
+    return sj_fail(err, EX_OSERR, "cannot attach %s: %s", bpf_program__section_name(prog), strerror(errno));
+}
+
+static int walk_old_sockets(struct sj_probe *p, uint32_t pass, struct sj_err *err)
+{
+    p->skel->bss->old_pass = pass;
+    return run_iterator(p->old, err);
+}
+
+/*
+ * In this order: new listeners tell of themselves from the first attachment on, the others are noted before any request
+ * is seen, since who has a listener is the server; connections that tell nothing by then get their state last.
+ */
 static int attach(struct sj_probe *p, struct sj_err *err)
 {
     struct socket_bpf *s = p->skel;
-    struct {
-        struct bpf_program *prog;
-        struct bpf_link **link;
-    } points[] = {
-        {s->progs.on_state, &s->links.on_state},       {s->progs.on_data_ready, &s->links.on_data_ready},
-        {s->progs.on_recv, &s->links.on_recv},         {s->progs.on_send, &s->links.on_send},
-        {s->progs.on_switch, &s->links.on_switch},     {s->progs.on_wakeup, &s->links.on_wakeup},
-    };
-    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-        if (!bpf_program__autoload(points[i].prog))
-            continue;
-        struct bpf_link *link = bpf_program__attach(points[i].prog);
-        if (!link)
-            return sj_fail(err, EX_OSERR, "cannot attach %s: %s", bpf_program__section_name(points[i].prog),
-                           strerror(errno));
-        *points[i].link = link;
-    }
-    p->old = bpf_program__attach_iter(s->progs.on_old_socket, NULL);
     union bpf_iter_link_info info = {.map.map_fd = (__u32)bpf_map__fd(s->maps.conns)};
     LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+    p->old = bpf_program__attach_iter(s->progs.on_old_socket, NULL);
     p->flush = bpf_program__attach_iter(s->progs.on_flush, &opts);
     if (!p->old || !p->flush)
         return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
-    for (uint32_t pass = 1; pass <= 2; pass++) {
-        s->bss->old_pass = pass;
-        if (run_iterator(p->old, err))
-            return -1;
-    }
-    return 0;
+    if (attach_one(s->progs.on_state, &s->links.on_state, err) || walk_old_sockets(p, 1, err) ||
+        attach_one(s->progs.on_wakeup, &s->links.on_wakeup, err) ||
+        attach_one(s->progs.on_switch, &s->links.on_switch, err) || 
+        attach_one(s->progs.on_send, &s->links.on_send, err) ||
+        attach_one(s->progs.on_recv, &s->links.on_recv, err) ||
+        attach_one(s->progs.on_data_ready, &s->links.on_data_ready, err))
+        return -1;
+    return walk_old_sockets(p, 2, err);
 }
 
 static int load(struct sj_probe *p, const struct sj_measure_options *opts, struct sj_err *err)

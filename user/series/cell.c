@@ -30,6 +30,10 @@ static inline int add_lazily(struct sj_hist **h, uint64_t ns)
 
 static void count_status(struct sj_cell *c, const char *status)
 {
+    if (c->status[0].requests && strcmp(c->status[0].status, status) == 0) {
+        c->status[0].requests++;
+        return;
+    }
     size_t n = strlen(status);
     for (size_t i = 0; i < SJ_STATUSES && n < sizeof(c->status[0].status); i++) {
         struct sj_status_count *s = &c->status[i];

@@ -21,17 +21,26 @@ static uint64_t mix(uint64_t h, uint64_t v)
     return h ^ h >> 29;
 }
 
-/* Eight bytes at a step: names are hashed twice for every request. */
-static uint64_t mix_text(uint64_t h, const char *text, size_t n)
+static uint64_t eight(const char *text)
 {
     uint64_t word;
-    for (; n >= sizeof(word); n -= sizeof(word), text += sizeof(word)) {
-        memcpy(&word, text, sizeof(word));
-        h = mix(h, word);
+    memcpy(&word, text, sizeof(word));
+    return word;
+}
+
+/* Eight bytes at a step, the last of which may overlap: a name is hashed for every request. */
+static uint64_t mix_text(uint64_t h, const char *text, size_t n)
+{
+    h ^= (uint64_t)n << 56;
+    if (n < sizeof(uint64_t)) {
+        uint64_t word = 0;
+        for (size_t i = 0; i < n; i++)
+            word = word << 8 | (uint8_t)text[i];
+        return mix(h, word);
     }
-    word = 0;
-    memcpy(&word, text, n);
-    return mix(h, word ^ (uint64_t)(n + 1) << 56);
+    for (size_t i = 0; i < n - sizeof(uint64_t); i += sizeof(uint64_t))
+        h = mix(h, eight(text + i));
+    return mix(h, eight(text + n - sizeof(uint64_t)));
 }
 
 struct sj_series *sj_series_new(const struct sj_series_limits *limits)
@@ -284,15 +293,39 @@ static struct sj_operation *get_operation(struct sj_series *s, struct sj_service
     return op;
 }
 
+static bool is_recent(const struct sj_recent *r, const struct sj_request *req, uint32_t traits)
+{
+    const struct sj_service *svc = r->service;
+    return svc && r->pid == req->pid && r->traits == traits && strcmp(svc->text, req->service) == 0 &&
+           svc->container[0] == req->container[0] && (!req->container[0] || strcmp(svc->container, req->container) == 0);
+}
+
+/* A process mostly serves, or asks, one service, and often the same of it: what it did last is looked at first. */
+static struct sj_operation *operation_of(struct sj_series *s, const struct sj_request *req)
+{
+    uint32_t traits = (uint32_t)req->port << 16 | (uint32_t)req->role << 8 | req->protocol;
+    struct sj_recent *r = &s->recent[((req->pid ^ traits) * 2654435769U) >> (32 - SJ_RECENT_BITS)];
+    if (!is_recent(r, req, traits)) {
+        struct key k = make_key(s, req->service, req->container, req->role, req->protocol, req->port);
+        struct sj_service *svc = get_service(s, &k);
+        if (!svc || sj_pids_add(&svc->pids, req->pid) < 0)
+            return NULL;
+        if (svc->is_rest)
+            return get_operation(s, svc, req->operation);
+        *r = (struct sj_recent){.service = svc, .pid = req->pid, .traits = traits};
+    } else if (r->operation && !r->operation->folded && strcmp(r->operation->name, req->operation) == 0) {
+        return r->operation;
+    }
+    struct sj_operation *op = get_operation(s, r->service, req->operation);
+    r->operation = op && op != r->service->rest ? op : NULL;
+    return op;
+}
+
 int sj_series_add(struct sj_series *s, const struct sj_request *req)
 {
     if (s->until_audit-- == 0 && audit(s) < 0)
         return -ENOMEM;
-    struct key k = make_key(s, req->service, req->container, req->role, req->protocol, req->port);
-    struct sj_service *svc = get_service(s, &k);
-    if (!svc || sj_pids_add(&svc->pids, req->pid) < 0)
-        return -ENOMEM;
-    struct sj_operation *op = get_operation(s, svc, req->operation);
+    struct sj_operation *op = operation_of(s, req);
     return op ? sj_cell_add(&op->cell, req) : -ENOMEM;
 }
 

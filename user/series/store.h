@@ -41,12 +41,22 @@ struct sj_slot {
     void *row;
 };
 
+/* Whom a process's latest request was counted for. */
+struct sj_recent {
+    struct sj_service *service;     /* NULL: nothing is known */
+    struct sj_operation *operation; /* of it, or NULL; never its rest */
+    uint32_t pid;
+    uint32_t traits; /* port, role and protocol */
+};
+#define SJ_RECENT_BITS 6
+
 struct sj_series {
     struct sj_series_limits limits;
     uint64_t seed;
     struct sj_slot *services;
     struct sj_slot *operations;
     size_t mask; /* of both */
+    struct sj_recent recent[1 << SJ_RECENT_BITS];
     struct sj_service *first;
     struct sj_service *rest[SJ_ROLE_MAX_];
     size_t rows;

@@ -242,7 +242,8 @@ void sj_fit_text_best(struct sj_out *out, const struct sj_fit_result *result)
     put_extrapolation(out, &result->extrapolation);
 }
 
-/* ---- the plot ------------------------------------------------------------------------------------------------------ */
+/* ---- the plot ------------------------------------------------------------------------------------------------------
+ */
 
 struct axis {
     double from; /* logarithms */
@@ -302,7 +303,8 @@ static double row_expected(const struct sj_fit *fit, const struct axis *a, const
 static void put_bar(struct sj_out *out, const struct sj_screen *screen, double count, double expected, double most,
                     size_t width)
 {
-    size_t length = (size_t)lround(count / most * (double)width), mark = (size_t)lround(expected / most * (double)width);
+    size_t length = (size_t)lround(count / most * (double)width),
+           mark = (size_t)lround(expected / most * (double)width);
 
     for (size_t i = 0; i <= width; i++) {
         bool here = i == mark && expected * 2 * (double)width > most;
@@ -328,8 +330,8 @@ void sj_fit_plot(struct sj_out *out, const struct sj_screen *screen, const struc
     }
     if (!(most > 0))
         return;
-    sj_out_printf(out, "\n%*s  %s: values, %s: what the %s expects\n", LABEL, "up to", screen->utf8 ? "\xe2\x96\x88" : "#",
-                  screen->utf8 ? "\xe2\x97\x8f" : "*", fit->family->name);
+    sj_out_printf(out, "\n%*s  %s: values, %s: what the %s expects\n", LABEL, "up to",
+                  screen->utf8 ? "\xe2\x96\x88" : "#", screen->utf8 ? "\xe2\x97\x8f" : "*", fit->family->name);
     for (int i = 0; i < ROWS; i++) {
         sj_out_printf(out, "%*s  ", LABEL, sj_time_human(text, row_edge(&a, i + 1)));
         put_bar(out, screen, count[i], expected[i], most, width);
@@ -337,7 +339,8 @@ void sj_fit_plot(struct sj_out *out, const struct sj_screen *screen, const struc
     }
 }
 
-/* ---- counts -------------------------------------------------------------------------------------------------------- */
+/* ---- counts --------------------------------------------------------------------------------------------------------
+ */
 
 void sj_counts_text(struct sj_out *out, const struct sj_rates *r)
 {

@@ -17,8 +17,8 @@ void sj_fit_plot(struct sj_out *out, const struct sj_screen *screen, const struc
                  const struct sj_fit *fit);
 
 /*
- * One line for a report, without its end: "lognormal (quantiles within 3 %), p99.9 41.2 ms (36.7 ms to 45.2 ms)"; why not
- * further, where it is not to be trusted. Nothing when no family ranks.
+ * One line for a report, without its end: "lognormal (quantiles within 3 %), p99.9 41.2 ms (36.7 ms to 45.2 ms)"; why
+ * not further, where it is not to be trusted. Nothing when no family ranks.
  */
 void sj_fit_text_best(struct sj_out *out, const struct sj_fit_result *result);
 
