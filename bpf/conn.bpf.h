@@ -112,6 +112,7 @@ static __always_inline struct conn *conn_make(struct sj_counters *k, struct sock
     }
     if (!c->cookie) {
         c->cookie = bpf_get_socket_cookie(sk);
+        c->sock = (__u64)sk;
         c->old = old;
     }
     return c;
@@ -176,17 +177,22 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
     if (len <= 0)
         return;
     rec->path_len = len > SJ_UNIX_PATH_LEN ? SJ_UNIX_PATH_LEN : (__u16)len;
-    /* the sign of i - len as a mask: a branch for each byte would be a path each for the verifier */
     for (int i = 0; i < SJ_UNIX_PATH_LEN; i++)
-        rec->path[i] = addr->name[0].sun_path[i] & (char)((i - len) >> 31);
+        rec->path[i] = i < len ? addr->name[0].sun_path[i] : 0;
 }
 
-/* Tells who talks to whom, once per connection and again when another process takes it over. Process context only. */
-static __noinline int announce(struct task_struct *task, struct sock *sk, struct conn *c, struct sj_log *log)
+/*
+ * Tells who talks to whom, once per connection and again when another process takes it over. Process context only. Global,
+ * so that the verifier walks it once; a global function takes no kernel pointer, hence the socket's address as a number.
+ */
+__noinline int announce(struct conn *c)
 {
     bool room;
-    if (!task || !sk || !c || !log)
+    struct sj_log *log = my_log();
+    struct task_struct *task = bpf_get_current_task_btf();
+    if (!c || !log)
         return 0;
+    struct sock *sk = as_type((void *)c->sock, struct sock);
     struct sj_log_entry *entry = (void *)log + log_place(log, &room);
     struct sj_rec_conn *rec = (void *)(entry + 1);
     __builtin_memset(rec, 0, sizeof(*rec));

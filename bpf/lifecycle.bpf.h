@@ -184,7 +184,7 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
     } else {
         e.len = (__u64)(__u32)ret;
         if (e.c->told_tgid != (__u32)e.task->tgid)
-            announce(e.task, sk, e.c, e.log);
+            announce(e.c);
         if ((e.c->role == SJ_ROLE_SERVER) == receive)
             turn_ask(&e);
         else

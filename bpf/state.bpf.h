@@ -114,6 +114,7 @@ struct conn {
 
     __u64 parent_turn;
     __u64 counted_ns; /* total under which the turn stands in the overflow histogram */
+    __u64 sock;       /* address of the socket */
     __u64 comm[2];    /* name of the process that used it last: what is counted is counted for it, whoever runs then */
 };
 
