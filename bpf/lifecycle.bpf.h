@@ -87,8 +87,9 @@ static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
     __u64 now;
     if (state == LISTENING)
         return;
-    if (is_unix(sk)) {
-        if (!sk->sk_receive_queue.qlen)
+    if (sk->sk_protocol != IPPROTO_TCP || is_unix(sk)) {
+        /* no handshake was seen: a unix socket, or MPTCP, whose segments run on other sockets */
+        if (is_unix(sk) && !sk->sk_receive_queue.qlen)
             return;
         c = conn_make(k, sk, false);
         if (!c)

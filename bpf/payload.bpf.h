@@ -128,11 +128,13 @@ __noinline int hint_of(__u64 eight, __u32 n, __u32 before)
     case FOUR('C', 'O', 'N', 'N'):
     case FOUR('T', 'R', 'A', 'C'):
     case FOUR('P', 'R', 'O', 'P'):
-        return n >= 4 ? SJ_HINT_HTTP : SJ_HINT_OTHER;
+        return n >= 4 ? SJ_HINT_HTTP : SJ_HINT_NONE;
     default:
         break;
     }
     /* a TLS record: type, version, length; servers often read these five bytes first */
+    if (n < 4)
+        return SJ_HINT_NONE; /* too little to say, and what follows is of an earlier ask */
     if (n < 5 || type < 0x14 || type > 0x17 || major != 3 || minor > 4 || length > 0x41)
         return SJ_HINT_OTHER;
     if (before == SJ_HINT_TLS)

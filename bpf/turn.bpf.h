@@ -106,7 +106,7 @@ static __always_inline void capture_ask(struct event *e, bool begins)
         c->ask_captured = (__u16)n;
         c->ask_len = (__u32)e->len;
         __u8 hint = (__u8)hint_of(*(__u64 *)c->ask, n, c->hint);
-        if (hint != SJ_HINT_OTHER || !c->hint)
+        if (hint != SJ_HINT_NONE && (hint != SJ_HINT_OTHER || !c->hint))
             c->hint = hint; /* a body in pieces does not look like its protocol */
         /* short asks are kept beside the turn */
         if (n == e->len || !wants_all_of_ask(c))

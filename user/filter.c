@@ -132,7 +132,7 @@ static int set_container(struct sj_filter *f, const char *value, struct sj_err *
 
 static int set_operation(struct sj_filter *f, const char *value, struct sj_err *err)
 {
-    return set_text(f->operation, sizeof(f->operation), "operation", "an operation, with * and ? as wildcards,", value,
+    return set_text(f->operation, sizeof(f->operation), "operation", "an operation (with * and ? as wildcards)", value,
                     err);
 }
 

@@ -71,8 +71,8 @@ static int set_fit(struct sj_measure_options *o, const char *value, struct sj_er
 
 static int set_stages(struct sj_measure_options *o, const char *value, struct sj_err *err)
 {
-    static const char *const names[] = {"all", "queue", "none", "accept"};
-    _Static_assert(SJ_STAGES_ALL == 0 && SJ_STAGES_QUEUE == 1 && SJ_STAGES_NONE == 2 && SJ_STAGES_ACCEPT == 3,
+    static const char *const names[] = {"all", "queue", "none"};
+    _Static_assert(SJ_STAGES_ALL == 0 && SJ_STAGES_QUEUE == 1 && SJ_STAGES_NONE == 2,
                    "in the order of the names");
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(value, names[i]) == 0) {
@@ -80,7 +80,7 @@ static int set_stages(struct sj_measure_options *o, const char *value, struct sj
             return 0;
         }
     }
-    return sj_fail(err, EX_USAGE, "--stages takes none, queue, all or accept, not '%s'", value);
+    return sj_fail(err, EX_USAGE, "--stages takes none, queue or all, not '%s'", value);
 }
 
 static int set_payload(struct sj_measure_options *o, const char *value, struct sj_err *err)
@@ -132,7 +132,7 @@ static const struct row rows[] = {
     {"protocol", 0, '=', "NAME", "only this protocol: http, tls, unknown", NULL},
     {"operation", 0, '=', "GLOB", "only operations like this: 'GET /users/*'", NULL},
     {"slower", 0, '=', "TIME", "only requests that took at least TIME", NULL},
-    {"stages", 0, '*', "MODE", "none, queue, all (default), or accept: all, and time before accept apart", set_stages},
+    {"stages", 0, '*', "MODE", "none, queue, or all (default): how much of a request's time is told apart", set_stages},
     {"payload", 0, '*', "MODE", "auto (default), or off: look at no bytes, every protocol is unknown", set_payload},
     {"ring", 0, '*', "SIZE", "memory for events on their way from the kernel: 256KiB, 8MiB", set_ring},
     {"probe-set", 0, '*', "NAME", "socket or syscall (default: what this kernel offers)", set_probe_set},

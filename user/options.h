@@ -8,7 +8,7 @@
 #include "command.h"
 #include "filter.h"
 
-enum sj_stages_mode { SJ_STAGES_ALL = 0, SJ_STAGES_QUEUE, SJ_STAGES_NONE, SJ_STAGES_ACCEPT };
+enum sj_stages_mode { SJ_STAGES_ALL = 0, SJ_STAGES_QUEUE, SJ_STAGES_NONE };
 
 /* The options that every measuring command shares: where the requests come from and which. */
 struct sj_measure_options {
@@ -36,7 +36,7 @@ int sj_options_parse(const struct sj_command *cmd, const char *accepts, int argc
                      struct sj_measure_options *out, int *status);
 
 /* How much memory events on their way from the kernel get without --ring. */
-#define SJ_RING_BYTES_DEFAULT (4U << 20)
+#define SJ_RING_BYTES_DEFAULT (2U << 20)
 
 /* "250us", "10ms", "1.5s", "2m", "1h"; a unit is required. Returns 0, or -1 when it is not a duration. */
 int sj_parse_duration(const char *text, uint64_t *ns);

@@ -3,6 +3,8 @@
 """How small it stays and how fast it starts: memory after a million requests over ten thousand connections, the time
 from exec to the first request that is measured, the size of the program."""
 
+import calendar
+import json
 import os
 import re
 import resource
@@ -85,39 +87,45 @@ def stays_small_without_an_end(t):
     t.at_most(max(operations), 1000, "the number of operations is bounded", operations=operations)
 
 
+def cpu_of_a_start():
+    """The CPU time, in seconds, of a measurement that ends as soon as it has begun."""
+    process = subprocess.Popen([sjtest.SOJOURN, "report", "--json", "--port", "1", "-d", "1ms"],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    return usage.ru_utime + usage.ru_stime
+
+
+def first_request(server):
+    """Seconds from exec to the line 'measuring' and to the end of the first request that is told."""
+    begin, begin_of_day = time.monotonic(), time.time()
+    process = subprocess.Popen([sjtest.SOJOURN, "trace", "--json", "--port", str(server.port)],
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stderr.readline()
+    ready = time.monotonic() - begin
+    line = json.loads(process.stdout.readline())
+    process.kill()
+    process.communicate()
+    stamp, fraction = line["time"].rstrip("Z").split(".")
+    second = calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%S"))
+    return ready, second + float("0." + fraction) + line["total"] - begin_of_day
+
+
 def starts_fast(t):
-    """From exec to the first request that is told as measured, with a client that asks all the time."""
-    times = []
-    ready = []
+    """With a client that asks all the time. The clock also sees what else the machine is doing; the CPU time hardly."""
     with sjtest.Server("--model", "thread") as server:
         asking = sjtest.Client(server, "--duration", "60s", "--gap", "2ms")
         time.sleep(0.3)
-        for _ in range(7):
-            begin = time.monotonic()
-            process = subprocess.Popen([sjtest.SOJOURN, "trace", "--json", "--port", str(server.port)],
-                                       stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            process.stderr.readline()
-            ready.append(time.monotonic() - begin)
-            attached = time.clock_gettime(time.CLOCK_REALTIME)
-            line = sjtest.json.loads(process.stdout.readline())
-            begun = begin - time.monotonic() + time.clock_gettime(time.CLOCK_REALTIME)
-            stamp, fraction = line["time"].rstrip("Z").split(".")
-            first = sjtest.time.strptime(stamp, "%Y-%m-%dT%H:%M:%S")
-            times.append(calendar_seconds(first) + float("0." + fraction) + line["total"] - begun)
-            process.kill()
-            process.communicate()
-            del attached
+        times = [first_request(server) for _ in range(7)]
         sjtest.stop(asking.process)
-    t.diag("from exec to the end of the first request that is measured, ms: " +
-           ", ".join(f"{1000 * s:.0f}" for s in sorted(times)))
-    t.diag("from exec to the line 'measuring', ms: " + ", ".join(f"{1000 * s:.0f}" for s in sorted(ready)))
-    t.diag(f"median {1000 * sjtest.median(times):.0f} ms; the aim is 300 ms on a machine that has nothing else to do")
-    t.at_most(min(times), 1.0, "a first request is measured soon after exec")
-
-
-def calendar_seconds(parts):
-    import calendar
-    return calendar.timegm(parts)
+    ready, first = ([1000 * s for s in sorted(column)] for column in zip(*times))
+    cpu = sorted(1000 * cpu_of_a_start() for _ in range(7))
+    t.diag("from exec to the line 'measuring', ms: " + ", ".join(f"{ms:.0f}" for ms in ready))
+    t.diag("from exec to the end of the first request that is measured, ms: " + ", ".join(f"{ms:.0f}" for ms in first))
+    t.diag("CPU time of a start and an end, ms: " + ", ".join(f"{ms:.0f}" for ms in cpu))
+    t.diag(f"median {sjtest.median(first):.0f} ms; the aim is 300 ms on a machine that has nothing else to do")
+    t.at_most(first[0], 3000, "the first request is measured soon after exec (ms)")
+    t.at_most(cpu[0], 300, "and a start takes no more CPU time than that aim allows (ms)")
 
 
 def is_small(t):

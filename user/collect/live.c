@@ -187,6 +187,21 @@ static bool child_ended(struct live *l, int *child_status)
     return true;
 }
 
+/* The measurement ends before the command does: so does the command. */
+static void end_child(struct live *l, int *child_status)
+{
+    if (l->child <= 0)
+        return;
+    kill(l->child, SIGTERM);
+    for (int tries = 0; tries < 20 && !child_ended(l, child_status); tries++)
+        nanosleep(&(struct timespec){.tv_nsec = 100 * (long)MS}, NULL);
+    if (l->child > 0) {
+        kill(l->child, SIGKILL);
+        waitpid(l->child, NULL, 0);
+        *child_status = 128 + SIGKILL;
+    }
+}
+
 /* ---- the loop ---- */
 
 static int poll_once(struct live *l, uint64_t now, double *fill, struct sj_err *err)
@@ -210,7 +225,9 @@ static int poll_once(struct live *l, uint64_t now, double *fill, struct sj_err *
 static int measure(struct live *l, const volatile sig_atomic_t *stop, int *child_status, struct sj_err *err)
 {
     uint64_t start = l->measurement.start_mono_ns, tick = start, pause = 5 * MS;
-    uint64_t deadline = l->opts->duration_ns ? start + l->opts->duration_ns : UINT64_MAX;
+    uint64_t deadline = UINT64_MAX;
+    if (l->opts->duration_ns && l->opts->duration_ns < UINT64_MAX - start)
+        deadline = start + l->opts->duration_ns;
     double fill;
     l->flushed = start;
     l->expired = start;
@@ -321,6 +338,7 @@ int sj_live_run(const struct sj_measure_options *opts, const struct sj_sink *sin
             status = start_child(l, err);
         if (!status)
             status = measure(l, stop, child_status, err);
+        end_child(l, child_status);
         if (!status)
             status = finish(l, cpu, err);
     }

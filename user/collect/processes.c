@@ -63,7 +63,7 @@ void sj_container_of_cgroup(const char *text, char *out, size_t size)
             found = p - 63;
     }
     if (found)
-        snprintf(out, size, "%.12s", found);
+        snprintf(out, size, "%.64s", found);
 }
 
 static struct sj_process *slot_for(struct sj_processes *t, uint32_t tgid)

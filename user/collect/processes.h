@@ -25,5 +25,5 @@ const struct sj_process *sj_processes_find(struct sj_processes *t, uint32_t tgid
 /* The service's name for a process name as the kernel has it (cut at 15 bytes) and its command line's first word. */
 void sj_process_service(const char *comm, const char *argv0, char *out, size_t size);
 
-/* The container id in the text of /proc/PID/cgroup: the last run of 64 hex digits, shortened to 12; "" without one. */
+/* The container id in the text of /proc/PID/cgroup: the last run of 64 hex digits; "" without one. */
 void sj_container_of_cgroup(const char *text, char *out, size_t size);

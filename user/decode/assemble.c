@@ -24,7 +24,7 @@
 #include "decode/feed.h"
 #include "decode/stages.h"
 
-#define CONNECTIONS_MAX 16384
+#define CONNECTIONS_MAX 12288
 
 struct sj_assembler {
     struct sj_assembler_ops ops;

@@ -95,7 +95,7 @@ int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct 
                        strerror(error), sj_kernel_lockdown());
     if (error == EMFILE || error == ENFILE)
         return sj_fail(err, EX_OSERR, "too many open files: raise the limit (ulimit -n) to 64 or more");
-    if (error == ENOMEM || error == E2BIG)
+    if (error == ENOMEM || error == E2BIG || (error == EINVAL && log_bytes >= 64U << 20))
         return sj_fail(err, EX_OSERR, "no memory for the BPF maps, with %u KiB for each of %u CPUs: try a smaller --ring",
                        log_bytes / 1024, cpus);
     return sj_fail(err, EX_UNAVAILABLE, "the kernel refused the BPF programs: %s; `sojourn check` tells what is missing",

@@ -44,7 +44,7 @@ static uint32_t share_of(uint32_t total, unsigned n, uint32_t least)
 
 static void configure(struct socket_bpf *skel, const struct sj_measure_options *o, uint32_t log_bytes)
 {
-    skel->rodata->cfg_clock = o->stages == SJ_STAGES_ALL || o->stages == SJ_STAGES_ACCEPT;
+    skel->rodata->cfg_clock = o->stages == SJ_STAGES_ALL;
     skel->rodata->cfg_payload = o->payload;
     skel->rodata->cfg_tgid = o->filter.pid;
     skel->rodata->cfg_port = o->filter.port;
@@ -237,7 +237,7 @@ uint64_t sj_probe_misses(const struct sj_probe *p)
     bpf_object__for_each_program(prog, p->skel->obj) {
         struct bpf_prog_info info = {0};
         uint32_t len = sizeof(info);
-        int fd = bpf_program__fd(prog);
+        int fd = prog == p->skel->progs.on_recv || prog == p->skel->progs.on_send ? bpf_program__fd(prog) : -1;
         if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
             misses += info.recursion_misses;
     }

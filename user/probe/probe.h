@@ -42,7 +42,7 @@ int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_
 /* The counters, summed over the CPUs. */
 int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct sj_err *err);
 
-/* Runs of probes that the kernel skipped because the same probe was running on that CPU. */
+/* Sends and receives that nobody looked at, since the same probe was already running on that CPU. */
 uint64_t sj_probe_misses(const struct sj_probe *p);
 
 /* Asks that whole answers be captured on this connection from now on. */
