@@ -279,7 +279,9 @@ format:
 	$(Q)clang-format -i $(or $(F),$(wildcard user/*.[ch] user/*/*.[ch] bpf/*.[ch] include/*/*.h tools/*.[ch] \
 		tools/*/*.[ch] tests/*/*.[ch]))
 
-bench: $(B)/sojourn tools
+bench:
+	$(Q)tools/install-deps.sh build test
+	$(Q)$(MAKE) $(B)/sojourn tools bpf
 	$(Q)SOJOURN=$(B)/sojourn tools/bench/run
 
 vmlinux:

@@ -2,16 +2,16 @@
 #pragma once
 
 /*
- * The thread clock: where the time of a request-handling thread goes (running, waiting for a CPU, asleep and why), and to
- * which request its CPU time belongs.
+ * The thread clock: where the time of a request-handling thread goes (running, waiting for a CPU, asleep and why), and
+ * to which request its CPU time belongs.
  *
  * Where a thread serves one request at a time all of it is that request's, exactly. Where it serves several (an event
  * loop), CPU time belongs to the socket that it last received on or sent to; after a sleep in epoll and its like, to
  * whichever request it turns to next. The CPU time of a turn that the thread leaves for another is kept in `accounts`.
  *
- * Not every switch is told: where a kernel runs no tracing program for some task (seen in a guest whose host has the say
- * over its first process), nobody learns who comes after it. The clock notices that a thread runs although it has left,
- * and closes the gap with the kernel's own account of waits, so that its sums stay exact.
+ * Not every switch is told: where a kernel runs no tracing program for some task (seen in a guest whose host has the
+ * say over its first process), nobody learns who comes after it. The clock notices that a thread runs although it has
+ * left, and closes the gap with the kernel's own account of waits, so that its sums stay exact.
  */
 #include "state.bpf.h"
 #include "syscalls.bpf.h"
@@ -151,11 +151,11 @@ static __always_inline void owner_begin(struct thread *t, __u64 conn, __u64 turn
 }
 
 /*
- * The thread answers a turn. Returns the CPU time that was the turn's own since the reading `since` (whose owner_changes
- * were `changes`), and says whether that is an attribution.
+ * The thread answers a turn. Returns the CPU time that was the turn's own since the reading `since` (whose
+ * owner_changes were `changes`), and says whether that is an attribution.
  */
-static __always_inline __u64 owner_answer(struct thread *t, __u64 conn, __u64 turn, __u64 on, __u64 since, __u64 changes,
-                                          bool *interleaved)
+static __always_inline __u64 owner_answer(struct thread *t, __u64 conn, __u64 turn, __u64 on, __u64 since,
+                                          __u64 changes, bool *interleaved)
 {
     __u64 own;
     if (t->owner_changes == changes && (!t->owner || t->owner == conn)) {

@@ -75,8 +75,9 @@ static __always_inline void conn_set_role(struct sock *sk, struct conn *c, __u8 
 }
 
 /*
- * Who answers on a socket whose beginning was not seen? On TCP whoever has a listener on its port. An accepted unix socket
- * has inherited the listener's name, the one that connected mostly has none; of a nameless pair whoever is asked first.
+ * Who answers on a socket whose beginning was not seen? On TCP whoever has a listener on its port. An accepted unix
+ * socket has inherited the listener's name, the one that connected mostly has none; of a nameless pair whoever is asked
+ * first.
  */
 static __always_inline void conn_find_role(struct sock *sk, struct conn *c)
 {
@@ -182,8 +183,9 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
 }
 
 /*
- * Tells who talks to whom, once per connection and again when another process takes it over. Process context only. Global,
- * so that the verifier walks it once; a global function takes no kernel pointer, hence the socket's address as a number.
+ * Tells who talks to whom, once per connection and again when another process takes it over. Process context only.
+ * Global, so that the verifier walks it once; a global function takes no kernel pointer, hence the socket's address as
+ * a number.
  */
 __noinline int announce(struct conn *c)
 {

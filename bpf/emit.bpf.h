@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Telling user space: records into the ring of this CPU, and when that is full the count into the overflow histogram, so
- * that a request is never lost, only its detail.
+ * Telling user space: records into the ring of this CPU, and when that is full the count into the overflow histogram,
+ * so that a request is never lost, only its detail.
  */
-#include <sojourn/histogram.h>
-
 #include "state.bpf.h"
+/* after the kernel types, which the line above brings */
+#include <sojourn/histogram.h>
 
 static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 tgid, __u8 type, __u16 flags, __u64 now)
 {
@@ -32,8 +32,8 @@ static __always_inline void comm_of(struct task_struct *task, char *comm)
 }
 
 /*
- * Where the next record of this CPU goes, in bytes from the log's beginning. When the log is full it is the scratch behind it, and *room is false: then the
- * record is put together all the same, since what is counted is taken from it.
+ * Where the next record of this CPU goes, in bytes from the log's beginning. When the log is full it is the scratch
+ * behind it, and *room is false: then the record is put together all the same, since what is counted is taken from it.
  */
 static __always_inline __u64 log_place(const struct sj_log *log, bool *room)
 {
@@ -134,7 +134,8 @@ static __always_inline __u32 overflow_who(const struct conn *c)
 }
 
 /*
- * A counted turn's answer went on: its total grows, and its last stage with it. Global, so that the verifier walks it once.
+ * A counted turn's answer went on: its total grows, and its last stage with it. Global, so that the verifier walks it
+ * once.
  */
 __noinline int overflow_grow(__u32 who, __u64 from_ns, __u64 to_ns, __u64 name0, __u64 name1)
 {

@@ -27,7 +27,8 @@ __noinline int conn_give_up(struct conn *c, __u32 reason, __u32 flags)
     return 0;
 }
 
-/* The end of a connection, when all that it had to say was heard: what it owes is given up, and user space forgets it. */
+/* The end of a connection, when all that it had to say was heard: what it owes is given up, and user space forgets it.
+ */
 __noinline int conn_end(struct conn *c, __u32 reason, __u32 flags)
 {
     struct sj_counters *k = my_counters();
@@ -45,9 +46,9 @@ __noinline int conn_end(struct conn *c, __u32 reason, __u32 flags)
 }
 
 /*
- * A connection goes away. A half-closed peer still gets its answer, so only a full close by this side, or the end of the
- * socket, ends a turn. What comes from the other side while a call holds the socket is worked off inside that call, before
- * the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read.
+ * A connection goes away. A half-closed peer still gets its answer, so only a full close by this side, or the end of
+ * the socket, ends a turn. What comes from the other side while a call holds the socket is worked off inside that call,
+ * before the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read.
  */
 static __always_inline void conn_leaves(struct sock *sk, int newstate)
 {
@@ -77,8 +78,8 @@ static __always_inline void conn_leaves(struct sock *sk, int newstate)
 }
 
 /*
- * Data has become readable. TCP has just read the clock for the segment. Listeners and the other side's FIN make the same
- * noise without data; a unix socket makes it sometimes only after its data has been read.
+ * Data has become readable. TCP has just read the clock for the segment. Listeners and the other side's FIN make the
+ * same noise without data; a unix socket makes it sometimes only after its data has been read.
  */
 static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
 {
@@ -108,14 +109,16 @@ static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
         if (!now)
             now = bpf_ktime_get_ns();
     }
+    if (!conn_wanted(c))
+        return; /* before its line of the cache is taken from the CPU that uses it */
     c->ready_last = now;
     if (!c->ready)
         c->ready = now;
 }
 
 /*
- * A server's answer could not be sent, since nobody was there to take it. It was served: a request, and an error. Global,
- * so that the verifier walks it once.
+ * A server's answer could not be sent, since nobody was there to take it. It was served: a request, and an error.
+ * Global, so that the verifier walks it once.
  */
 __noinline int answer_unheard(struct conn *c)
 {

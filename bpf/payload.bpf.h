@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Looking at the bytes of a message without a syscall tracepoint: inside sock_recv_length and sock_send_length the task is
- * still in its system call, its registers lead to the user's buffer, and that buffer has just been filled or read.
+ * Looking at the bytes of a message without a syscall tracepoint: inside sock_recv_length and sock_send_length the task
+ * is still in its system call, its registers lead to the user's buffer, and that buffer has just been filled or read.
  */
 #include "syscalls.bpf.h"
 
@@ -29,8 +29,9 @@ static __always_inline bool buffer_of_vector(struct user_buffer *b, __u64 iov, _
 }
 
 /*
- * Where are the bytes that this call has just moved? Not known, and false, when the call is of another direction (io_uring
- * completes within whatever call the task returns from), when it moves several messages, or moves no user memory at all.
+ * Where are the bytes that this call has just moved? Not known, and false, when the call is of another direction
+ * (io_uring completes within whatever call the task returns from), when it moves several messages, or moves no user
+ * memory at all.
  */
 static __always_inline bool buffer_of_call(struct task_struct *task, bool receive, struct user_buffer *b)
 {
@@ -59,14 +60,15 @@ static __always_inline bool buffer_of_call(struct task_struct *task, bool receiv
  * Copies all of a message, up to SJ_PAYLOAD_MAX of its `len` bytes, into this CPU's log, `at` bytes from its
  * beginning. Returns how many came, 0 when they cannot be known.
  *
- * A global function, and so verified once for itself: inlined at its callers it makes the verifier walk its loop for each
- * of their many paths, and loading takes seconds.
+ * A global function, and so verified once for itself: inlined at its callers it makes the verifier walk its loop for
+ * each of their many paths, and loading takes seconds.
  */
 __noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
 {
     struct user_buffer b;
     struct sj_log *log = my_log();
-    if (!log || at > SJ_LOG_HEAD + cfg_log_size + 2 * SJ_LOG_SLACK - 2 * SJ_PAYLOAD_MAX || !buffer_of_call(bpf_get_current_task_btf(), receive, &b))
+    if (!log || at > SJ_LOG_HEAD + cfg_log_size + 2 * SJ_LOG_SLACK - 2 * SJ_PAYLOAD_MAX ||
+        !buffer_of_call(bpf_get_current_task_btf(), receive, &b))
         return 0;
     __u64 n = len < SJ_PAYLOAD_MAX ? len : SJ_PAYLOAD_MAX;
     __u64 off = b.len < n ? b.len : n;
@@ -93,8 +95,8 @@ __noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
 }
 
 /*
- * The beginning of a message, as far as its first piece goes: n <= limit bytes to dst, which has room for limit. Inlined,
- * since it is what nearly every message needs and a call costs as much as the copy.
+ * The beginning of a message, as far as its first piece goes: n <= limit bytes to dst, which has room for limit.
+ * Inlined, since it is what nearly every message needs and a call costs as much as the copy.
  */
 static __always_inline __u32 payload_begin(void *dst, __u32 limit, __u64 len, const struct user_buffer *b)
 {
@@ -111,8 +113,9 @@ static __always_inline __u32 payload_begin(void *dst, __u32 limit, __u64 len, co
 #define FOUR(a, b, c, d) ((__u32)(a) | (__u32)(b) << 8 | (__u32)(c) << 16 | (__u32)(d) << 24)
 
 /*
- * What does an ask look like? eight: its first eight bytes, of which n are there; before: what the connection was taken for
- * so far. Returns an enum sj_hint. Global, so that the verifier walks it once and not for each of its callers' paths.
+ * What does an ask look like? eight: its first eight bytes, of which n are there; before: what the connection was taken
+ * for so far. Returns an enum sj_hint. Global, so that the verifier walks it once and not for each of its callers'
+ * paths.
  */
 __noinline int hint_of(__u64 eight, __u32 n, __u32 before)
 {

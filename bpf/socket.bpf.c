@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The socket probe set: Linux 6.3 and later, where sock_send_length, sock_recv_length and sk_data_ready exist. Only entry
- * points are here. No system call tracepoint is armed, so processes that do no networking pay nothing.
+ * The socket probe set: Linux 6.3 and later, where sock_send_length, sock_recv_length and sk_data_ready exist. Only
+ * entry points are here. No system call tracepoint is armed, so processes that do no networking pay nothing.
  */
 #include "lifecycle.bpf.h"
 

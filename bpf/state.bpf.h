@@ -31,7 +31,18 @@
 #define EPIPE 32
 #define ECONNRESET 104
 
-enum tcp_state_number { EST = 1, SYN_SENT, SYN_RECV, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSED, CLOSE_WAIT, LAST_ACK, LISTENING };
+enum tcp_state_number {
+    EST = 1,
+    SYN_SENT,
+    SYN_RECV,
+    FIN_WAIT1,
+    FIN_WAIT2,
+    TIME_WAIT,
+    CLOSED,
+    CLOSE_WAIT,
+    LAST_ACK,
+    LISTENING
+};
 
 /* Settings: written by user space between open and load, so that what is off costs nothing. */
 const volatile bool cfg_clock = true;   /* the thread clock: oncpu, runq, blocked */
@@ -43,7 +54,7 @@ const volatile bool cfg_by_comm = false;
 const volatile char cfg_comm[SJ_COMM_LEN] = {};
 const volatile __u64 cfg_cgroup = 0;
 const volatile __u32 cfg_cgroup_level = 0;
-const volatile __u32 cfg_self = 0; /* our own process is not measured */
+const volatile __u32 cfg_self = 0;         /* our own process is not measured */
 const volatile __u32 cfg_log_size = 32768; /* SIZE of struct sj_log */
 
 /*
@@ -61,9 +72,9 @@ __u64 flush_idle_ns;
 __u64 open_turns[SJ_ROLE_SLOTS];
 
 /*
- * Where a turn stands. The word holds it in its two lowest bits and counts the turns above them, so that who moves it on by
- * compare-and-exchange knows that the turn is still the one whose times it has read: several threads may use a socket, and
- * exactly one of them tells a turn. A lock would do it too, at the price of two calls per message.
+ * Where a turn stands. The word holds it in its two lowest bits and counts the turns above them, so that who moves it
+ * on by compare-and-exchange knows that the turn is still the one whose times it has read: several threads may use a
+ * socket, and exactly one of them tells a turn. A lock would do it too, at the price of two calls per message.
  */
 enum conn_state { IDLE = 0, ASKED, ANSWERING };
 #define STATE_BITS 2
@@ -77,8 +88,8 @@ struct reading {
 };
 
 /*
- * What belongs to a message lies together, in the order in which it is used: with the eight bytes that the kernel puts in
- * front, a line of the cache each. Each flag is a byte of its own: threads that share a socket write different ones.
+ * What belongs to a message lies together, in the order in which it is used: with the eight bytes that the kernel puts
+ * in front, a line of the cache each. Each flag is a byte of its own: threads that share a socket write different ones.
  */
 struct conn {
     __u32 word;      /* see enum conn_state */
@@ -119,14 +130,14 @@ struct conn {
 };
 
 /*
- * The clock of a thread, moved by sched_switch and sched_wakeup. `owner` is the connection whose request the thread works
- * for: CPU time belongs to the socket it last received on or sent to. See clock.bpf.h.
+ * The clock of a thread, moved by sched_switch and sched_wakeup. `owner` is the connection whose request the thread
+ * works for: CPU time belongs to the socket it last received on or sent to. See clock.bpf.h.
  */
 struct thread {
     __u64 id; /* when it was made: tells a thread from a later one of the same number */
     __u64 in, out, wake;
-    __u64 prev_in;    /* `in` of the run before this one */
-    __u64 last_runq;  /* what the last wait added */
+    __u64 prev_in;   /* `in` of the run before this one */
+    __u64 last_runq; /* what the last wait added */
     __u64 last_sleep;
     struct reading sum;
     __u64 run_delay; /* the kernel's own account of waits for a CPU, when it left */
@@ -134,8 +145,8 @@ struct thread {
     __u16 loop; /* it slept waiting for any event: whose turn comes next is not known */
     __u16 running;
     __u64 owner, owner_turn;
-    __u64 mark;      /* sum.on when the owner's CPU time was last put to its account */
-    __u64 slept_on;  /* sum.on when it went to wait for any event */
+    __u64 mark;     /* sum.on when the owner's CPU time was last put to its account */
+    __u64 slept_on; /* sum.on when it went to wait for any event */
     __u64 owner_changes;
 };
 
@@ -145,8 +156,8 @@ struct account {
 };
 
 /*
- * Other views of a socket, as a cast that costs nothing. (The helpers bpf_skc_to_*() cost a call each, at several places of
- * every message.) The cast does not check: the caller knows family and protocol.
+ * Other views of a socket, as a cast that costs nothing. (The helpers bpf_skc_to_*() cost a call each, at several
+ * places of every message.) The cast does not check: the caller knows family and protocol.
  */
 extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
 #define as_type(pointer, type) ((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
@@ -215,8 +226,8 @@ struct {
 } overflow SEC(".maps");
 
 /*
- * Stores so that who sees the value sees all that was stored before. On x86 stores are seen in their order anyway, and an
- * atomic exchange would wait until all earlier ones have left the CPU, as long as the whole rest of a probe takes.
+ * Stores so that who sees the value sees all that was stored before. On x86 stores are seen in their order anyway, and
+ * an atomic exchange would wait until all earlier ones have left the CPU, as long as the whole rest of a probe takes.
  */
 static __always_inline void store_after_all(void *p, __u64 value)
 {

@@ -2,19 +2,49 @@
 #pragma once
 
 /*
- * What a task is doing in the kernel, from the registers it entered with: no syscall tracepoint is needed for it. Numbers
- * are per architecture; a 32-bit task has other ones, and nothing is concluded from it.
+ * What a task is doing in the kernel, from the registers it entered with: no syscall tracepoint is needed for it.
+ * Numbers are per architecture; a 32-bit task has other ones, and nothing is concluded from it.
  */
 #include "state.bpf.h"
 
 #if defined(__TARGET_ARCH_x86)
 enum nr {
-    NR_read = 0, NR_write = 1, NR_poll = 7, NR_pread64 = 17, NR_pwrite64 = 18, NR_readv = 19, NR_writev = 20,
-    NR_select = 23, NR_nanosleep = 35, NR_sendfile = 40, NR_connect = 42, NR_accept = 43, NR_sendto = 44,
-    NR_recvfrom = 45, NR_sendmsg = 46, NR_recvmsg = 47, NR_kill = 62, NR_fsync = 74, NR_fdatasync = 75, NR_tkill = 200,
-    NR_futex = 202, NR_clock_nanosleep = 230, NR_epoll_wait = 232, NR_tgkill = 234, NR_pselect6 = 270, NR_ppoll = 271,
-    NR_sync_file_range = 277, NR_epoll_pwait = 281, NR_accept4 = 288, NR_rt_tgsigqueueinfo = 297, NR_recvmmsg = 299,
-    NR_sendmmsg = 307, NR_syncfs = 306, NR_io_uring_enter = 426, NR_epoll_pwait2 = 441, NR_futex_waitv = 449,
+    NR_read = 0,
+    NR_write = 1,
+    NR_poll = 7,
+    NR_pread64 = 17,
+    NR_pwrite64 = 18,
+    NR_readv = 19,
+    NR_writev = 20,
+    NR_select = 23,
+    NR_nanosleep = 35,
+    NR_sendfile = 40,
+    NR_connect = 42,
+    NR_accept = 43,
+    NR_sendto = 44,
+    NR_recvfrom = 45,
+    NR_sendmsg = 46,
+    NR_recvmsg = 47,
+    NR_kill = 62,
+    NR_fsync = 74,
+    NR_fdatasync = 75,
+    NR_tkill = 200,
+    NR_futex = 202,
+    NR_clock_nanosleep = 230,
+    NR_epoll_wait = 232,
+    NR_tgkill = 234,
+    NR_pselect6 = 270,
+    NR_ppoll = 271,
+    NR_sync_file_range = 277,
+    NR_epoll_pwait = 281,
+    NR_accept4 = 288,
+    NR_rt_tgsigqueueinfo = 297,
+    NR_recvmmsg = 299,
+    NR_sendmmsg = 307,
+    NR_syncfs = 306,
+    NR_io_uring_enter = 426,
+    NR_epoll_pwait2 = 441,
+    NR_futex_waitv = 449,
     NR_futex_wait = 455,
 };
 #define REGS_NR(r) ((long)(r)->orig_ax)
@@ -29,13 +59,43 @@ static __always_inline bool task_compat(struct task_struct *task)
 }
 #elif defined(__TARGET_ARCH_arm64)
 enum nr {
-    NR_read = 63, NR_write = 64, NR_poll = -2, NR_pread64 = 67, NR_pwrite64 = 68, NR_readv = 65, NR_writev = 66,
-    NR_select = -3, NR_nanosleep = 101, NR_sendfile = 71, NR_connect = 203, NR_accept = 202, NR_sendto = 206,
-    NR_recvfrom = 207, NR_sendmsg = 211, NR_recvmsg = 212, NR_kill = 129, NR_fsync = 82, NR_fdatasync = 83,
-    NR_tkill = 130, NR_futex = 98, NR_clock_nanosleep = 115, NR_epoll_wait = -4, NR_tgkill = 131, NR_pselect6 = 72,
-    NR_ppoll = 73, NR_sync_file_range = 84, NR_epoll_pwait = 22, NR_accept4 = 242, NR_rt_tgsigqueueinfo = 240,
-    NR_recvmmsg = 243, NR_sendmmsg = 269, NR_syncfs = 267, NR_io_uring_enter = 426, NR_epoll_pwait2 = 441,
-    NR_futex_waitv = 449, NR_futex_wait = 455,
+    NR_read = 63,
+    NR_write = 64,
+    NR_poll = -2,
+    NR_pread64 = 67,
+    NR_pwrite64 = 68,
+    NR_readv = 65,
+    NR_writev = 66,
+    NR_select = -3,
+    NR_nanosleep = 101,
+    NR_sendfile = 71,
+    NR_connect = 203,
+    NR_accept = 202,
+    NR_sendto = 206,
+    NR_recvfrom = 207,
+    NR_sendmsg = 211,
+    NR_recvmsg = 212,
+    NR_kill = 129,
+    NR_fsync = 82,
+    NR_fdatasync = 83,
+    NR_tkill = 130,
+    NR_futex = 98,
+    NR_clock_nanosleep = 115,
+    NR_epoll_wait = -4,
+    NR_tgkill = 131,
+    NR_pselect6 = 72,
+    NR_ppoll = 73,
+    NR_sync_file_range = 84,
+    NR_epoll_pwait = 22,
+    NR_accept4 = 242,
+    NR_rt_tgsigqueueinfo = 240,
+    NR_recvmmsg = 243,
+    NR_sendmmsg = 269,
+    NR_syncfs = 267,
+    NR_io_uring_enter = 426,
+    NR_epoll_pwait2 = 441,
+    NR_futex_waitv = 449,
+    NR_futex_wait = 455,
 };
 #define REGS_NR(r) ((long)(r)->syscallno)
 #define REGS_ARG(r, n) REGS_ARG##n(r)

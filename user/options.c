@@ -72,8 +72,7 @@ static int set_fit(struct sj_measure_options *o, const char *value, struct sj_er
 static int set_stages(struct sj_measure_options *o, const char *value, struct sj_err *err)
 {
     static const char *const names[] = {"all", "queue", "none"};
-    _Static_assert(SJ_STAGES_ALL == 0 && SJ_STAGES_QUEUE == 1 && SJ_STAGES_NONE == 2,
-                   "in the order of the names");
+    _Static_assert(SJ_STAGES_ALL == 0 && SJ_STAGES_QUEUE == 1 && SJ_STAGES_NONE == 2, "in the order of the names");
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(value, names[i]) == 0) {
             o->stages = (enum sj_stages_mode)i;

@@ -15,16 +15,16 @@ struct sj_measure_options {
     struct sj_filter filter;
     uint64_t duration_ns; /* 0: until a signal, or the end of the command or file */
     enum sj_stages_mode stages;
-    bool payload;         /* false: --payload off */
-    uint32_t ring_bytes;  /* of all CPUs together */
+    bool payload;          /* false: --payload off */
+    uint32_t ring_bytes;   /* of all CPUs together */
     const char *probe_set; /* NULL: chosen by what the kernel offers */
     const char *label;
-    const char *from;     /* --from FILE, NULL: live */
+    const char *from; /* --from FILE, NULL: live */
     bool json;
     bool map;
-    const char *fit; /* NULL: default; "none" */
+    const char *fit;    /* NULL: default; "none" */
     const char *output; /* -o FILE */
-    char **child;    /* argv of `-- COMMAND...`, NULL-terminated; NULL without */
+    char **child;       /* argv of `-- COMMAND...`, NULL-terminated; NULL without */
 };
 
 /*

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const char *const stage_names[] = {"queue", "oncpu", "busy", "runq",   "blocked",
+static const char *const stage_names[] = {"queue",   "oncpu", "busy", "runq",   "blocked",
                                           "handoff", "send",  "wait", "pickup", "receive"};
 static const char *const cause_names[] = {"lock", "disk", "net", "sleep", "other"};
 static const char *const role_names[] = {"unknown", "server", "client"};

@@ -9,8 +9,8 @@
 #include "request.h"
 
 /*
- * Where requests come from: the kernel (probe -> collect -> decode), a recording, or the NDJSON of `trace --json`. Whoever
- * consumes them implements struct sj_sink and cannot tell the difference.
+ * Where requests come from: the kernel (probe -> collect -> decode), a recording, or the NDJSON of `trace --json`.
+ * Whoever consumes them implements struct sj_sink and cannot tell the difference.
  */
 
 /* Turns that were counted in the kernel without detail: per service, role and port. */
@@ -43,9 +43,9 @@ struct sj_outcome {
 };
 
 /*
- * Called from one thread, in this order: begin, then request any number of times (times of different connections are not
- * sorted), tick about every 100 ms of a live measurement, then counted once per service that had any, then end. Any may be
- * NULL. begin and request return 0, or -1 with *err to stop the measurement (an output that cannot be written).
+ * Called from one thread, in this order: begin, then request any number of times (times of different connections are
+ * not sorted), tick about every 100 ms of a live measurement, then counted once per service that had any, then end. Any
+ * may be NULL. begin and request return 0, or -1 with *err to stop the measurement (an output that cannot be written).
  */
 struct sj_sink {
     void *ctx;

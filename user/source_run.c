@@ -2,16 +2,18 @@
 #include "source_run.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "child.h"
 #include "collect/input.h"
 #include "collect/live.h"
 
-static volatile sig_atomic_t stop;
+static volatile sig_atomic_t sj_stop_signal;
 
 static void on_signal(int number)
 {
-    stop = number;
+    sj_stop_signal = number;
 }
 
 /* The first SIGINT or SIGTERM ends the measurement in good order; a second one ends the program. */
@@ -23,13 +25,41 @@ static void watch_signals(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
+struct run {
+    char **command; /* NULL without one */
+    struct sj_child child;
+};
+
+static int on_ready(void *ctx, struct sj_err *err)
+{
+    struct run *r = ctx;
+    fputs("measuring\n", stderr);
+    return r->command ? sj_child_start(&r->child, r->command, err) : 0;
+}
+
+static bool on_over(void *ctx)
+{
+    return sj_stop_signal || sj_child_ended(&((struct run *)ctx)->child);
+}
+
+static int run_live(const struct sj_measure_options *opts, const struct sj_sink *sink, int *child_status,
+                    struct sj_err *err)
+{
+    struct run r = {.command = opts->child, .child = {.status = -1}};
+    struct sj_live_control control = {.ctx = &r, .ready = on_ready, .over = on_over};
+    int status = sj_live_run(opts, sink, &control, err);
+    sj_child_stop(&r.child);
+    *child_status = r.child.status;
+    return status;
+}
+
 int sj_source_run(const struct sj_measure_options *opts, const struct sj_sink *sink, int *child_status,
                   struct sj_err *err)
 {
     *child_status = -1;
     watch_signals();
     if (!opts->from)
-        return sj_live_run(opts, sink, &stop, child_status, err);
+        return run_live(opts, sink, child_status, err);
     int status = sj_input_run(opts->from, &opts->filter, sink, err);
     if (status > 0) {
         sj_complain(0, "%s", err->text);

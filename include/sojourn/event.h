@@ -80,7 +80,8 @@ struct sj_waits {
  *   server: t[0] first ask byte readable, t[1] the recv that took it returned, t[2] first answer byte sent,
  *           t[3] with SJ_F_CONTINUED the last byte of the answer before, otherwise 0
  *   client: t[0] first ask byte sent, t[1] last ask byte sent, t[2] first answer byte readable, t[3] its recv returned
- * With SJ_F_SWITCHED a struct sj_waits follows. Then ask_captured bytes of the first ask piece, then answer_captured bytes.
+ * With SJ_F_SWITCHED a struct sj_waits follows. Then ask_captured bytes of the first ask piece, then answer_captured
+ * bytes.
  */
 struct sj_rec_turn {
     struct sj_rec h;
@@ -111,7 +112,7 @@ struct sj_rec_conn {
     struct sj_rec h;
     __u64 cgroup; /* id of the process's cgroup (v2) */
     __u64 thread_group_start;
-    __u32 netns; /* inode number of the network namespace */
+    __u32 netns;  /* inode number of the network namespace */
     __u16 family; /* AF_INET, AF_INET6, AF_UNIX */
     __u16 local_port;
     __u16 peer_port;
@@ -140,10 +141,11 @@ struct sj_rec_cut {
 };
 
 /*
- * Where records travel. Each CPU has a log of its own, an element of a memory-mapped array, so that producers never meet
- * and writing takes no call: a page with the two positions, SIZE bytes (a power of two) that are used round and round, and
- * slack behind them for a record that begins near the end, so that none is ever in two parts. Only tracepoints in process
- * context write there, one at a time. What can interrupt them, or can be interrupted, uses one shared BPF ring buffer.
+ * Where records travel. Each CPU has a log of its own, an element of a memory-mapped array, so that producers never
+ * meet and writing takes no call: a page with the two positions, SIZE bytes (a power of two) that are used round and
+ * round, and slack behind them for a record that begins near the end, so that none is ever in two parts. Only
+ * tracepoints in process context write there, one at a time. What can interrupt them, or can be interrupted, uses one
+ * shared BPF ring buffer.
  */
 #define SJ_LOG_HEAD 4096
 #define SJ_LOG_SLACK 12288 /* more than the longest record; twice: the second is scratch for when the log is full */
@@ -165,17 +167,17 @@ struct sj_counters {
     __u64 opened[SJ_ROLE_SLOTS];   /* turns that began */
     __u64 answered[SJ_ROLE_SLOTS]; /* turns that were answered (pipelined answers not included) */
     __u64 cut[SJ_ROLE_SLOTS];      /* turns given up: each also told as SJ_REC_CUT when there was room */
-    __u64 counted_only;           /* turns that did not fit into the ring and are in the overflow histogram */
-    __u64 lost;                   /* seen, but neither told nor counted */
-    __u64 lost_data;              /* pieces of payload that did not fit */
-    __u64 lost_conn;              /* connections or tails that did not fit */
+    __u64 counted_only;            /* turns that did not fit into the ring and are in the overflow histogram */
+    __u64 lost;                    /* seen, but neither told nor counted */
+    __u64 lost_data;               /* pieces of payload that did not fit */
+    __u64 lost_conn;               /* connections or tails that did not fit */
     __u64 filtered;
-    __u64 no_state;               /* no memory for the state of a socket */
-    __u64 no_clock;               /* no memory for the clock of a thread */
-    __u64 cost_runs;              /* runs of the probes */
-    __u64 cost_samples;           /* runs that were timed */
-    __u64 cost_ns;                /* their time */
-    __u64 cost_next;              /* runs until the next timed one */
+    __u64 no_state;     /* no memory for the state of a socket */
+    __u64 no_clock;     /* no memory for the clock of a thread */
+    __u64 cost_runs;    /* runs of the probes */
+    __u64 cost_samples; /* runs that were timed */
+    __u64 cost_ns;      /* their time */
+    __u64 cost_next;    /* runs until the next timed one */
 };
 
 /*
@@ -199,9 +201,9 @@ struct sj_overflow_key {
 
 struct sj_overflow_value {
     __s64 count;
-    __s64 total_ns;                     /* the following only under SJ_BUCKET_SUMS */
+    __s64 total_ns; /* the following only under SJ_BUCKET_SUMS */
     __s64 stage_ns[SJ_OVERFLOW_STAGES];
-    __s64 pipelined;                    /* turns on connections where further answers were seen: a lower bound */
+    __s64 pipelined; /* turns on connections where further answers were seen: a lower bound */
 };
 
 _Static_assert(sizeof(struct sj_rec) == 32, "record head");

@@ -94,13 +94,13 @@ def asked_and_gone(t):
         t.equal(sent["abandoned"], N, f"{name}: the load is as asked for")
         t.equal(asked.completeness["requests"], 0, f"{name}: the client has had no answer")
         t.equal(asked.completeness["cut_off"], N, f"{name}: {N} are cut off on its side")
-        seen = served.completeness
-        t.equal(seen["requests"] + seen["cut_off"], N, f"{name}: {N} on the server's side", completeness=seen)
-        t.equal(seen["lost"] + asked.completeness["lost"], 0, f"{name}: nothing is lost")
-        if not srv.unix:  # there the first write already fails, so that nothing was answered
-            t.equal(seen["requests"], N, f"{name}: what was answered in vain is a request")
-        t.equal(len(trace.lines), seen["requests"], f"{name}: each is traced")
+        t.equal(served.completeness["requests"], N, f"{name}: {N} on the server's side", seen=served.completeness)
+        t.equal(served.completeness["lost"] + asked.completeness["lost"], 0, f"{name}: nothing is lost")
+        t.equal(len(trace.lines), N, f"{name}: each is traced")
         t.all([line for line in trace.lines if ns(line["total"]) < MS], f"{name}: with its full latency")
+        # A client that was slow to leave has acknowledged what it did not read.
+        t.at_least(len([line for line in trace.lines if line["error"]]), N * 9 // 10,
+                   f"{name}: and as an error, for nobody heard the answer")
 
 
 def reused_at_once(t):

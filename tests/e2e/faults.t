@@ -3,6 +3,7 @@
 """Things that go wrong: the monitor is killed, servers and clients die or reset in the middle, sockets are reused at
 once, processes are stopped. What was not finished is an error or a cut-off, never a fast success."""
 
+import ctypes
 import json
 import os
 import signal
@@ -245,6 +246,26 @@ def reused_at_once(t):
             "5003 short connections, 20 at once", completeness=m.completeness)
 
 
+def connected_again(t):
+    """One socket, one connection after the other, to two servers in turn."""
+    connect = ctypes.CDLL(None, use_errno=True).connect
+    nowhere = struct.pack("H14x", socket.AF_UNSPEC)
+    with sjtest.Server("--model", "thread") as first, sjtest.Server("--model", "thread") as second:
+        with sjtest.Measure("--pid", os.getpid(), command="trace") as m, socket.socket() as s:
+            for i in range(10):
+                s.connect((first, second)[i % 2].target())
+                s.sendall(f"GET /{'first' if i % 2 == 0 else 'second'} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                s.recv(4096)
+                if connect(s.fileno(), nowhere, len(nowhere)):
+                    raise sjtest.Failed(f"cannot disconnect: {os.strerror(ctypes.get_errno())}")
+    told = [(line["operation"], line["port"], line.get("peer", "").rpartition(":")[2]) for line in m.lines]
+    ports = {"GET /first": first.port, "GET /second": second.port}
+    t.equal(sorted(operation for operation, _, _ in told), 5 * ["GET /first"] + 5 * ["GET /second"],
+            "a socket that is connected again and again: each request is told")
+    t.all([line for line in told if line[1:] != (ports[line[0]], str(ports[line[0]]))], "each with its own peer")
+    t.all([line for line in m.lines if line["error"]], "none as an error")
+
+
 # ---- processes that are stopped -------------------------------------------------------------------------------------
 
 
@@ -296,5 +317,5 @@ def stopped_monitor(t):
 
 
 sjtest.main(nothing_is_left, killed_under_load, server_dies_in_a_request, server_dies_in_an_answer,
-            reset_in_an_answer, client_leaves_the_queue, reused_at_once, stopped_server, stopped_client,
+            reset_in_an_answer, client_leaves_the_queue, reused_at_once, connected_again, stopped_server, stopped_client,
             stopped_monitor)

@@ -341,5 +341,15 @@ def few_descriptors(t):
              f"with {limit} descriptors it measures or says why not", got=f"{done.returncode}, {said}")
 
 
+def extreme_rings(t):
+    """The whole range that is accepted works, or says what would."""
+    for size in ("4KiB", "5KiB", "64KiB", "1MiB", "100MiB", "1GiB"):
+        done = sojourn("report", "--json", "--port", 1, "-d", "50ms", "--ring", size)
+        said = complaint(done)
+        t.ok((done.returncode == 0 and not said) or (done.returncode == 71 and len(said) == 1 and "--ring" in said[0]),
+             f"--ring {size} works or is told to be too large", got=f"{done.returncode}, {said}")
+
+
 sjtest.main(usage, bad_values, broken_input, no_output, trace_to_a_full_disk, record_to_a_full_disk, closed_pipe,
-            no_rights, no_kernel_support, a_command_that_cannot_run, few_descriptors)
+            no_rights, no_kernel_support, a_command_that_cannot_run, few_descriptors,
+            extreme_rings)

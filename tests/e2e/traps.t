@@ -3,6 +3,7 @@
 """What the kernel does behind a monitor's back: early and late arrivals, peeks, splices, pieces, namespaces."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -368,20 +369,20 @@ def other_namespaces(t):
     with Namespaces() as spaces, \
          sjtest.Server("--model", "epoll", "--sleep", "1ms", listen=spaces.addresses[0] + ":0", prefix=spaces.server,
                        log=True) as server:
-        old = sjtest.Client(server, "--requests", n, "--connections", 4, "--gap", "2ms", prefix=spaces.client)
+        old = sjtest.Client(server, "--duration", "120s", "--connections", 4, "--gap", "2ms", prefix=spaces.client)
         sjtest.await_true(lambda: os.path.getsize(server.log_path) > 0, "the first requests", process=server.process)
         before_start = time.monotonic_ns()
         with sjtest.Measure("--port", server.port, command="trace") as m:
             attached = time.monotonic_ns()
-            if old.process.poll() is not None:
-                raise sjtest.Failed("the older connections are gone before the measurement begins")
-            old.finish()
+            time.sleep(0.5)
+            sjtest.stop(old.process, signal.SIGKILL)
             sjtest.Client(server, "--requests", n, "--connections", 4, prefix=spaces.client).finish()
     served = [entry for entry in server.log() if entry["recv_ns"] > attached]
     at_most = len([entry for entry in server.log() if entry["done_ns"] > before_start])
     for role in "server", "client":
         lines = m.select(role=role)
-        t.between(len(lines), len(served) - 4, at_most, f"namespaces: all of them as {role}")
+        # One per older connection may have been under way at the start, and one at the end.
+        t.between(len(lines), len(served) - 8, at_most, f"namespaces: all of them as {role}")
         t.equal({(line["protocol"], line["operation"], line["error"]) for line in lines},
                 {("http", "GET /x/:id", False)}, f"namespaces: known for what they are as {role}")
         t.all([line for line in lines if ns(line["total"]) < MS],

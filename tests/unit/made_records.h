@@ -18,6 +18,7 @@ struct made_turn {
     uint64_t oncpu;
     const struct sj_waits *waits; /* sets SJ_F_SWITCHED */
     const char *ask;              /* the captured text */
+    size_t ask_size;              /* of it, when it is no text */
     uint32_t ask_len;             /* of the piece; 0: as long as the text */
     uint64_t bytes_ask;           /* 0: as ask_len */
     const char *answer;
@@ -45,7 +46,8 @@ static inline struct made_record record_make(uint8_t type, size_t len)
 
 static inline struct made_record record_turn(const struct made_turn *made)
 {
-    size_t ask = made->ask ? strlen(made->ask) : 0, answer = made->answer ? strlen(made->answer) : 0;
+    size_t ask = made->ask_size ? made->ask_size : made->ask ? strlen(made->ask) : 0;
+    size_t answer = made->answer ? strlen(made->answer) : 0;
     size_t waits = made->waits ? sizeof(*made->waits) : 0;
     struct made_record r = record_make(SJ_REC_TURN, sizeof(struct sj_rec_turn) + waits + ask + answer);
     struct sj_rec_turn *turn = (struct sj_rec_turn *)r.rec;

@@ -309,31 +309,31 @@ static void who_and_where_is_told(void **state)
     assert_int_equal(b.last.peer.addr[3], 2);
 }
 
-/* 16384 are remembered. The one that was idle for longest makes room, and what it had to tell is told. */
+/* Their number is bounded. The one that was idle for longest makes room, and what it had to tell is told. */
 static void too_many_connections_lose_no_request(void **state)
 {
     (void)state;
-    enum { LIMIT = 16384, EXTRA = 100 };
-    for (uint64_t i = 0; i < LIMIT + EXTRA; i++) {
+    enum { MANY = 40000 };
+    b.quiet = true;
+    for (uint64_t i = 0; i < MANY; i++) {
         b.conn = 1000 + i;
         log_turn(&b, HTTP, .t = {100 + i, 110 + i, 140 + i}, .oncpu = 30, .ask = ASK("/a"), .answer = OK2);
     }
-    assert_int_equal(b.requests, EXTRA);
-    assert_int_equal(log_stats(&b).evicted, EXTRA);
+    assert_true(log_stats(&b).evicted > MANY / 2);
+    assert_int_equal(b.requests, log_stats(&b).evicted);
     b.conn = 1000;
     log_turn(&b, HTTP, .t = {99000, 99010, 99040}, .oncpu = 30, .ask = ASK("/again"), .answer = OK2);
-    b.quiet = true;
     assert_int_equal(sj_assembler_finish(b.a, &b.err), 0);
-    assert_int_equal(b.requests, LIMIT + EXTRA + 1);
+    assert_int_equal(b.requests, MANY + 1);
     assert_int_equal(log_stats(&b).cut_off, 0);
 }
 
 static void what_an_evicted_connection_still_awaited_is_cut_off(void **state)
 {
     (void)state;
-    log_turn(&b, HTTP, .t = {100, 110, 140}, .oncpu = 30, .ask = ASK("/a") ASK("/b") ASK("/c"), .answer = OK2);
     b.quiet = true;
-    for (uint64_t i = 0; i < 16384; i++) {
+    log_turn(&b, HTTP, .t = {100, 110, 140}, .oncpu = 30, .ask = ASK("/a") ASK("/b") ASK("/c"), .answer = OK2);
+    for (uint64_t i = 0; i < 40000 && !log_stats(&b).evicted; i++) {
         b.conn = 1000 + i;
         log_turn(&b, .flags = SJ_F_STAGES, .t = {200, 210, 240}, .oncpu = 30, .answer_len = 1);
     }

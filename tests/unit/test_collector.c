@@ -125,24 +125,29 @@ static void random_bytes_are_refused_or_safe(void **state)
     struct random_state rng = {.state = 5};
     unsigned passed = 0;
     for (int round = 0; round < 200000; round++) {
-        uint64_t words[64];
-        uint32_t len = (uint32_t)(random_bits(&rng) % (sizeof(words) + 1));
-        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-            words[i] = random_bits(&rng) >> random_bits(&rng) % 64;
-        struct sj_rec *r = (struct sj_rec *)words;
+        union {
+            uint64_t words[64];
+            struct sj_rec rec;
+            struct sj_rec_turn turn;
+            struct sj_rec_data data;
+        } u;
+        uint32_t len = (uint32_t)(random_bits(&rng) % (sizeof(u) + 1));
+        for (size_t i = 0; i < sizeof(u.words) / sizeof(u.words[0]); i++)
+            u.words[i] = random_bits(&rng) >> random_bits(&rng) % 64;
+        struct sj_rec *r = &u.rec;
         r->version = SJ_EVENT_VERSION;
         r->type = (uint8_t)(random_bits(&rng) % SJ_REC_MAX_);
         r->role = (uint8_t)(random_bits(&rng) % SJ_ROLE_MAX_);
         r->hint = (uint8_t)(random_bits(&rng) % SJ_HINT_MAX_);
-        if (!valid(words, len))
+        if (!valid(&u, len))
             continue;
         passed++;
         if (r->type == SJ_REC_TURN) {
-            const struct sj_rec_turn *t = (const struct sj_rec_turn *)r;
+            const struct sj_rec_turn *t = &u.turn;
             size_t waits = r->flags & SJ_F_SWITCHED ? sizeof(struct sj_waits) : 0;
             assert_true(sizeof(*t) + waits + t->ask_captured + t->answer_captured <= len);
         } else if (r->type == SJ_REC_DATA) {
-            assert_true(sizeof(struct sj_rec_data) + ((const struct sj_rec_data *)r)->captured <= len);
+            assert_true(sizeof(struct sj_rec_data) + u.data.captured <= len);
         }
     }
     assert_true(passed > 1000);

@@ -162,6 +162,20 @@ static void coalesced_answers_leave_the_later_ones_in_the_queue(void **state)
     assert_int_equal(second.stage[SJ_STAGE_ONCPU], 0);
 }
 
+/* The clock of the record began at 110, when other answers were still going out: what it counted then is not its own.
+ */
+static void a_clock_that_began_before_the_service_says_nothing(void **state)
+{
+    (void)state;
+    struct sj_pending p = server_pending(100, 110);
+    answer(&p, &(struct made_turn){.flags = SJ_F_STAGES, .t = {100, 110, 180}, .oncpu = 70}, SJ_ROLE_SERVER, 150,
+           false);
+    assert_int_equal(p.stage[SJ_STAGE_QUEUE], 50);
+    assert_int_equal(p.stage[SJ_STAGE_HANDOFF], 30);
+    assert_int_equal(p.stage[SJ_STAGE_ONCPU], 0);
+    assert_int_equal(sj_stages_finish(&p, SJ_ROLE_SERVER), 80);
+}
+
 /* 100 Continue at 120; the body is read at 150 and answered at 180. Between, the thread waits for the network. */
 static void a_provisional_answer_is_no_end(void **state)
 {
@@ -250,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_clients_moments_out_of_order_are_pulled_straight),
         cmocka_unit_test(a_pipelined_request_queues_behind_the_answer_before),
         cmocka_unit_test(coalesced_answers_leave_the_later_ones_in_the_queue),
+        cmocka_unit_test(a_clock_that_began_before_the_service_says_nothing),
         cmocka_unit_test(a_provisional_answer_is_no_end),
         cmocka_unit_test(random_histories_have_no_residual),
         cmocka_unit_test(the_payload_lies_behind_the_waits),

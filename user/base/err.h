@@ -13,10 +13,11 @@ struct sj_err {
 };
 
 /*
- * sj_fail(err, status, format, ...) fills *err and yields -1, so that callers can `return sj_fail(...)`. err may be NULL.
- * status: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_NOPERM, ...
+ * sj_fail(err, status, format, ...) fills *err and yields -1, so that callers can `return sj_fail(...)`. err may be
+ * NULL. status: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_CANTCREAT, EX_NOPERM, ...
  *
- * sj_fail_prefix(err, format, ...) puts "prefix: " in front of the text of a failure that came from below, and yields -1.
+ * sj_fail_prefix(err, format, ...) puts "prefix: " in front of the text of a failure that came from below, and yields
+ * -1.
  *
  * Macros, so that compilers see the constant and know that what follows a failure is not reached.
  */

@@ -115,7 +115,8 @@ int sj_collector_poll(struct sj_collector *c, uint64_t until, sj_record_fn fn, v
             *fill = f;
         waiting |= refill(c, i);
     }
-    /* A record that is being written may be older than all others: what cannot be ordered yet waits for the next time. */
+    /* A record that is being written may be older than all others: what cannot be ordered yet waits for the next time.
+     */
     for (unsigned n = make_heap(c); !waiting && n > 0;) {
         unsigned ring = c->heap[0];
         struct sj_ring_head *h = &c->heads[ring];

@@ -9,10 +9,11 @@
 #include "collect/ring.h"
 
 /*
- * Merges the logs of all CPUs and the ring buffer beside them into one stream in the order of time, and checks each record before anybody sees it.
+ * Merges the logs of all CPUs and the ring buffer beside them into one stream in the order of time, and checks each
+ * record before anybody sees it.
  *
- * A record's time is taken before it is placed, so a ring may still get a record that is a little older than what another
- * ring already holds: the stream is only told up to a moment that lies SJ_MERGE_DELAY_NS back.
+ * A record's time is taken before it is placed, so a ring may still get a record that is a little older than what
+ * another ring already holds: the stream is only told up to a moment that lies SJ_MERGE_DELAY_NS back.
  */
 #define SJ_MERGE_DELAY_NS 4000000ULL
 
@@ -37,8 +38,8 @@ int sj_collector_open(struct sj_collector *c, unsigned rings, struct sj_err *err
 void sj_collector_close(struct sj_collector *c);
 
 /*
- * Tells all records up to the moment `until` (CLOCK_MONOTONIC ns; UINT64_MAX: all that there are). *fill is set to how full
- * the fullest ring was. Returns 0, or -1 with *err from fn.
+ * Tells all records up to the moment `until` (CLOCK_MONOTONIC ns; UINT64_MAX: all that there are). *fill is set to how
+ * full the fullest ring was. Returns 0, or -1 with *err from fn.
  */
 int sj_collector_poll(struct sj_collector *c, uint64_t until, sj_record_fn fn, void *ctx, double *fill,
                       struct sj_err *err);

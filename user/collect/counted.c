@@ -4,9 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const enum sj_stage server_stages[SJ_OVERFLOW_STAGES] = {SJ_STAGE_QUEUE,   SJ_STAGE_ONCPU,   SJ_STAGE_BUSY,
-                                                                SJ_STAGE_RUNQ,    SJ_STAGE_BLOCKED, SJ_STAGE_HANDOFF,
-                                                                SJ_STAGE_SEND};
+static const enum sj_stage server_stages[SJ_OVERFLOW_STAGES] = {
+    SJ_STAGE_QUEUE, SJ_STAGE_ONCPU, SJ_STAGE_BUSY, SJ_STAGE_RUNQ, SJ_STAGE_BLOCKED, SJ_STAGE_HANDOFF, SJ_STAGE_SEND};
 static const enum sj_stage client_stages[] = {SJ_STAGE_SEND, SJ_STAGE_WAIT, SJ_STAGE_PICKUP, SJ_STAGE_RECEIVE};
 
 void sj_counted_init(struct sj_counted_table *t)

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -41,7 +40,6 @@ struct live {
     uint64_t unparsed;
     uint64_t flushed; /* when the last flush began */
     uint64_t expired; /* the flush up to which requests were finished */
-    pid_t child;
 };
 
 static uint64_t clock_ns(clockid_t id)
@@ -111,11 +109,8 @@ static int open_streams(struct live *l, struct sj_err *err)
 
 static int live_open(struct live *l, struct sj_err *err)
 {
-    struct sj_assembler_ops ops = {.ctx = l,
-                                   .request = on_request,
-                                   .process = on_process,
-                                   .seen = on_seen,
-                                   .want_answers = on_want_answers};
+    struct sj_assembler_ops ops = {
+        .ctx = l, .request = on_request, .process = on_process, .seen = on_seen, .want_answers = on_want_answers};
     l->processes = sj_processes_new();
     l->assembler = sj_assembler_new(&ops);
     if (!l->processes || !l->assembler)
@@ -159,49 +154,6 @@ static void describe(struct live *l)
     m->start_real_ns = clock_ns(CLOCK_REALTIME);
 }
 
-static int start_child(struct live *l, struct sj_err *err)
-{
-    if (!l->opts->child)
-        return 0;
-    l->child = fork();
-    if (l->child < 0)
-        return sj_fail(err, EX_OSERR, "cannot start %s: %s", l->opts->child[0], strerror(errno));
-    if (l->child)
-        return 0;
-    signal(SIGPIPE, SIG_DFL);
-    execvp(l->opts->child[0], l->opts->child);
-    fprintf(stderr, "sojourn: cannot run %s: %s\n", l->opts->child[0], strerror(errno));
-    _exit(errno == ENOENT ? 127 : 126);
-}
-
-static bool child_ended(struct live *l, int *child_status)
-{
-    int status;
-    if (l->child <= 0)
-        return false;
-    pid_t got = waitpid(l->child, &status, WNOHANG);
-    if (got == 0 || (got < 0 && errno == EINTR))
-        return false;
-    *child_status = got < 0 ? EX_OSERR : WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    l->child = 0;
-    return true;
-}
-
-/* The measurement ends before the command does: so does the command. */
-static void end_child(struct live *l, int *child_status)
-{
-    if (l->child <= 0)
-        return;
-    kill(l->child, SIGTERM);
-    for (int tries = 0; tries < 20 && !child_ended(l, child_status); tries++)
-        nanosleep(&(struct timespec){.tv_nsec = 100 * (long)MS}, NULL);
-    if (l->child > 0) {
-        kill(l->child, SIGKILL);
-        waitpid(l->child, NULL, 0);
-        *child_status = 128 + SIGKILL;
-    }
-}
-
 /* ---- the loop ---- */
 
 static int poll_once(struct live *l, uint64_t now, double *fill, struct sj_err *err)
@@ -222,7 +174,7 @@ static int poll_once(struct live *l, uint64_t now, double *fill, struct sj_err *
     return 0;
 }
 
-static int measure(struct live *l, const volatile sig_atomic_t *stop, int *child_status, struct sj_err *err)
+static int measure(struct live *l, const struct sj_live_control *control, struct sj_err *err)
 {
     uint64_t start = l->measurement.start_mono_ns, tick = start, pause = 5 * MS;
     uint64_t deadline = UINT64_MAX;
@@ -233,7 +185,7 @@ static int measure(struct live *l, const volatile sig_atomic_t *stop, int *child
     l->expired = start;
     for (;;) {
         uint64_t now = clock_ns(CLOCK_MONOTONIC);
-        if (*stop || now >= deadline || child_ended(l, child_status))
+        if (now >= deadline || control->over(control->ctx))
             return 0;
         if (poll_once(l, now, &fill, err))
             return -1;
@@ -297,7 +249,8 @@ static int finish(struct live *l, double cpu_before, struct sj_err *err)
     double fill;
     sj_probe_detach(l->probe);
     uint64_t end = clock_ns(CLOCK_MONOTONIC);
-    if (sj_probe_flush(l->probe, 0, open, err) || sj_collector_poll(&l->collector, UINT64_MAX, on_record, l, &fill, err) ||
+    if (sj_probe_flush(l->probe, 0, open, err) ||
+        sj_collector_poll(&l->collector, UINT64_MAX, on_record, l, &fill, err) ||
         sj_assembler_finish(l->assembler, err) || tell_counted(l, &out.completeness, err) ||
         sj_probe_counters(l->probe, &k, err))
         return -1;
@@ -320,8 +273,8 @@ static int finish(struct live *l, double cpu_before, struct sj_err *err)
     return l->sink->end ? l->sink->end(l->sink->ctx, &out, err) : 0;
 }
 
-int sj_live_run(const struct sj_measure_options *opts, const struct sj_sink *sink, const volatile sig_atomic_t *stop,
-                int *child_status, struct sj_err *err)
+int sj_live_run(const struct sj_measure_options *opts, const struct sj_sink *sink,
+                const struct sj_live_control *control, struct sj_err *err)
 {
     struct live *l = calloc(1, sizeof(*l));
     if (!l)
@@ -332,13 +285,11 @@ int sj_live_run(const struct sj_measure_options *opts, const struct sj_sink *sin
     if (!status) {
         describe(l);
         double cpu = cpu_seconds();
-        fputs("measuring\n", stderr);
         status = sink->begin ? sink->begin(sink->ctx, &l->measurement, err) : 0;
         if (!status)
-            status = start_child(l, err);
+            status = control->ready(control->ctx, err);
         if (!status)
-            status = measure(l, stop, child_status, err);
-        end_child(l, child_status);
+            status = measure(l, control, err);
         if (!status)
             status = finish(l, cpu, err);
     }

@@ -45,7 +45,8 @@ void sj_process_service(const char *comm, const char *argv0, char *out, size_t s
     size_t n = strlen(comm);
     const char *slash = strrchr(argv0, '/');
     const char *base = slash ? slash + 1 : argv0;
-    /* the kernel keeps 15 bytes of a name; the command line has the rest of it, if the process has not renamed itself */
+    /* the kernel keeps 15 bytes of a name; the command line has the rest of it, if the process has not renamed itself
+     */
     if (n == SJ_COMM_LEN - 1 && strncmp(base, comm, n) == 0)
         snprintf(out, size, "%s", base);
     else

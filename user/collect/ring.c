@@ -13,8 +13,8 @@ _Static_assert(sizeof(struct sj_log_entry) == 8, "a log's records have a head of
 
 /*
  * The ring buffer (linux/bpf.h) is a consumer page, a producer page and the data; it is mapped once, not twice as the
- * kernel offers, which halves the resident size. In both kinds a record has a head of eight bytes, the first four of them
- * its length, and is aligned to eight.
+ * kernel offers, which halves the resident size. In both kinds a record has a head of eight bytes, the first four of
+ * them its length, and is aligned to eight.
  */
 #define HEAD 8U
 #define MAX_RECORD 16384U

@@ -11,8 +11,8 @@
 
 /*
  * Reader of one stream of records: the log of a CPU (see struct sj_log), or the BPF ring buffer beside them. Own code
- * rather than libbpf's, since records of several streams are merged in the order of their times, for which a reader must
- * look at a record without consuming it.
+ * rather than libbpf's, since records of several streams are merged in the order of their times, for which a reader
+ * must look at a record without consuming it.
  */
 struct sj_ring {
     volatile uint64_t *consumer;
@@ -34,8 +34,8 @@ int sj_ring_open(struct sj_ring *r, int fd, uint32_t size, struct sj_err *err);
 void sj_ring_close(struct sj_ring *r);
 
 /*
- * The next record, or NULL when there is none that is complete; *len is its length. It stays valid until sj_ring_next().
- * *busy is set when a record is still being written.
+ * The next record, or NULL when there is none that is complete; *len is its length. It stays valid until
+ * sj_ring_next(). *busy is set when a record is still being written.
  */
 const void *sj_ring_peek(struct sj_ring *r, uint32_t *len, int *busy);
 /* Steps over the record that was peeked at, of length len. */

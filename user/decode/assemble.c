@@ -5,13 +5,12 @@
  *
  *   CONN                       who it is; again when another process takes it over
  *   DATA...                    pieces of a long ask
- *   TURN                       the first answer byte: times, stages, the ask (when it was short), the answer's beginning
- *   TURN continued...          further answers of a pipeline
- *   TAIL                       the answer went on
- *   CUT | CLOSE
+ *   TURN                       the first answer byte: times, stages, the ask (when it was short), the answer's
+ * beginning TURN continued...          further answers of a pipeline TAIL                       the answer went on CUT
+ * | CLOSE
  *
- * A request is over when the next turn begins, when its connection closes, or when nothing happened for a while: only then
- * is it known that no reset spoilt its answer.
+ * A request is over when the next turn begins, when its connection closes, or when nothing happened for a while: only
+ * then is it known that no reset spoilt its answer.
  */
 #include "decode/assemble.h"
 
@@ -20,6 +19,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "decode/answers.h"
 #include "decode/connection.h"
 #include "decode/feed.h"
 #include "decode/stages.h"
@@ -70,29 +70,28 @@ static int hand_on(struct sj_assembler *a, const struct sj_connection *c, struct
     }
     const struct sj_process *proc = a->ops.process(a->ops.ctx, p->tgid);
     bool server = c->role == SJ_ROLE_SERVER;
-    struct sj_request req = {
-        .start_ns = p->start,
-        .bytes_in = server ? p->bytes_ask : p->bytes_answer,
-        .bytes_out = server ? p->bytes_answer : p->bytes_ask,
-        .service = proc->service,
-        .comm = proc->comm,
-        .container = proc->container,
-        .operation = p->operation,
-        .status = p->status,
-        .unix_path = c->path ? c->path : "",
-        .local = c->local,
-        .peer = c->peer,
-        .cgroup = c->cgroup,
-        .pid = p->tgid,
-        .tid = p->tid,
-        .flags = p->flags,
-        .port = c->port,
-        .role = c->role,
-        .protocol = p->protocol,
-    };
+    struct sj_request req; /* field by field: clearing it first would cost more than all else here */
+    req.start_ns = p->start;
     req.total_ns = sj_stages_finish(p, c->role);
     memcpy(req.stage_ns, p->stage, sizeof(req.stage_ns));
     memcpy(req.blocked_ns, p->blocked, sizeof(req.blocked_ns));
+    req.bytes_in = server ? p->bytes_ask : p->bytes_answer;
+    req.bytes_out = server ? p->bytes_answer : p->bytes_ask;
+    req.service = proc->service;
+    req.comm = proc->comm;
+    req.container = proc->container;
+    req.operation = p->operation;
+    req.status = p->status;
+    req.unix_path = c->path ? c->path : "";
+    req.local = c->local;
+    req.peer = c->peer;
+    req.cgroup = c->cgroup;
+    req.pid = p->tgid;
+    req.tid = p->tid;
+    req.flags = p->flags;
+    req.port = c->port;
+    req.role = c->role;
+    req.protocol = p->protocol;
     a->stats.detailed++;
     if (p->flags & SJ_REQ_UNPARSED)
         a->stats.unparsed++;
@@ -111,67 +110,14 @@ static int finish_answered(struct sj_assembler *a, struct sj_connection *c, stru
     return 0;
 }
 
-/*
- * Where answers ran together unseen, the asker's next ask tells that it has got them all: they ended with the last one.
- */
-static void resolve_blurred(struct sj_connection *c)
-{
-    for (struct sj_pending *p = c->head; p; p = p->next) {
-        if (p->answered || !p->timed)
-            continue;
-        p->answered = true;
-        uint64_t from = p->interim ? p->accounted : p->recv;
-        uint64_t end = c->answer_end > from ? c->answer_end : from;
-        if (c->role == SJ_ROLE_CLIENT) {
-            p->stage[SJ_STAGE_SEND] += p->interim ? 0 : p->recv - p->start;
-            p->stage[SJ_STAGE_WAIT] += end - from;
-        } else {
-            p->stage[SJ_STAGE_QUEUE] += p->interim ? end - from : end - p->start;
-        }
-        p->accounted = end;
-        p->last = end;
-    }
-    c->blurred = false;
-}
-
 static int begin_turn(struct sj_assembler *a, struct sj_connection *c, struct sj_err *err)
 {
     if (c->blurred)
-        resolve_blurred(c);
+        sj_answers_resolve(c);
     return finish_answered(a, c, err);
 }
 
 /* ---- records ---- */
-
-/* Is it unknown where the answers stand, so that one may have ended and the next begun unseen? */
-static bool answer_blind(const struct sj_connection *c)
-{
-    return !c->decoder || c->decoder->blind(c->state);
-}
-
-/* Are bytes of the running answer known to be missing? */
-static bool answer_torn(const struct sj_connection *c)
-{
-    return c->decoder && !c->decoder->whole(c->state);
-}
-
-/* The connection broke before all of the answer had arrived. */
-static void spoil(struct sj_pending *p)
-{
-    if (!p)
-        return;
-    p->flags |= SJ_REQ_ERROR;
-    if (!p->status[0])
-        snprintf(p->status, sizeof(p->status), "reset");
-}
-
-/* An answer that still misses bytes when no more is heard: its end was not seen. */
-static void cut_torn(struct sj_connection *c)
-{
-    struct sj_pending *p = sj_pending_answered(c);
-    if (p && answer_torn(c))
-        p->cut = true;
-}
 
 /* What is still awaited on a connection that is forgotten or gone: its end is not seen. */
 static void drop_connection(struct sj_assembler *a, struct sj_connection *c)
@@ -188,7 +134,7 @@ static struct sj_connection *connection_of(struct sj_assembler *a, const struct 
         if (a->table.count >= a->table.limit) {
             struct sj_connection *oldest = sj_connection_oldest(&a->table);
             a->stats.evicted++;
-            cut_torn(oldest);
+            sj_answer_cut_torn(oldest);
             if (begin_turn(a, oldest, err))
                 return NULL;
             drop_connection(a, oldest);
@@ -292,8 +238,8 @@ static int add_unparsed(struct sj_assembler *a, struct sj_connection *c, struct 
 }
 
 /*
- * A further answer of a pipeline. When its turn's own record is missing the kernel has counted the first of its requests:
- * the others are here, or at least this one.
+ * A further answer of a pipeline. When its turn's own record is missing the kernel has counted the first of its
+ * requests: the others are here, or at least this one.
  */
 static int take_further(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_turn *turn,
                         struct sj_err *err)
@@ -310,10 +256,12 @@ static int take_further(struct sj_assembler *a, struct sj_connection *c, const s
     c->asking = false;
     if (untimed) {
         struct sj_pending *first = c->head;
-        while (first->timed)
+        while (first && first->timed)
             first = first->next;
-        first->counted = true;
-        first->answered = true;
+        if (first) {
+            first->counted = true;
+            first->answered = true;
+        }
     }
     if (!sj_pending_unanswered(c) && add_unparsed(a, c, err))
         return -1;
@@ -351,15 +299,6 @@ static int take_asks(struct sj_assembler *a, struct sj_feeding *f, const struct 
     return 0;
 }
 
-static void answer_more(struct sj_connection *c, struct sj_pending *p, uint64_t at, uint64_t bytes)
-{
-    p->bytes_answer += bytes;
-    if (at > p->last) {
-        p->last = at;
-        c->answer_end = at;
-    }
-}
-
 static void take_answer(struct sj_feeding *f, const struct sj_rec_turn *turn)
 {
     struct sj_connection *c = f->c;
@@ -380,19 +319,18 @@ static void take_answer(struct sj_feeding *f, const struct sj_rec_turn *turn)
         waiting->bytes_answer += turn->answer_len;
         c->answer_end = waiting->last;
     } else if (last) {
-        answer_more(c, last, turn->h.role == SJ_ROLE_CLIENT ? turn->t[3] : turn->t[2], turn->answer_len);
+        sj_answer_more(c, last, turn->h.role == SJ_ROLE_CLIENT ? turn->t[3] : turn->t[2], turn->answer_len);
     }
-    if ((f->lost || !turn->answer_captured || answer_blind(c)) && sj_pending_unanswered(c))
+    if ((f->lost || !turn->answer_captured || sj_answer_blind(c)) && sj_pending_unanswered(c))
         c->blurred = true;
     if (turn->h.flags & SJ_F_RESET)
-        spoil(sj_pending_answered(c));
+        sj_answer_spoil(sj_pending_answered(c));
 }
 
 static int on_turn(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_turn *turn, struct sj_err *err)
 {
     struct sj_feeding f = {.table = &a->table, .c = c, .turn = turn};
-    int status =
-        turn->h.flags & SJ_F_CONTINUED ? take_further(a, c, turn, err) : take_asks(a, &f, turn, err);
+    int status = turn->h.flags & SJ_F_CONTINUED ? take_further(a, c, turn, err) : take_asks(a, &f, turn, err);
     a->stats.cut_off += f.dropped;
     if (status)
         return status;
@@ -416,24 +354,24 @@ static void on_tail(struct sj_assembler *a, struct sj_connection *c, const struc
     if (more) {
         sj_feed_answer(&f, NULL, 0, more);
         c->answer_fed = rec->bytes_answer;
-        if ((f.lost || answer_blind(c)) && sj_pending_unanswered(c))
+        if ((f.lost || sj_answer_blind(c)) && sj_pending_unanswered(c))
             c->blurred = true;
     }
     struct sj_pending *p = sj_pending_answered(c);
     if (!p)
         return;
-    answer_more(c, p, rec->last, more);
+    sj_answer_more(c, p, rec->last, more);
     /* a server's answer was not acknowledged; a client may have got all of it before */
     bool got_all = c->decoder && c->decoder->whole(c->state) && !c->decoder->blind(c->state);
     if ((rec->h.flags & SJ_F_RESET) && (c->role == SJ_ROLE_SERVER || !got_all))
-        spoil(p);
+        sj_answer_spoil(p);
 }
 
 static int on_close(struct sj_assembler *a, struct sj_connection *c, const struct sj_rec_tail *rec, struct sj_err *err)
 {
     on_tail(a, c, rec);
     struct sj_pending *p = sj_pending_answered(c);
-    if (p && answer_torn(c))
+    if (p && sj_answer_torn(c))
         p->flags |= SJ_REQ_ERROR; /* the connection ended before the answer did */
     sj_pending_drop_untimed(&a->table, c);
     int status = begin_turn(a, c, err);
@@ -496,7 +434,7 @@ int sj_assembler_expire(struct sj_assembler *a, uint64_t before, struct sj_err *
             continue;
         struct sj_pending *p = sj_pending_answered(c);
         /* an answer that is known to have more bytes coming is not over, however slow */
-        if (p && p == c->tail && answer_torn(c))
+        if (p && p == c->tail && sj_answer_torn(c))
             continue;
         if (begin_turn(a, c, err))
             return -1;
@@ -508,7 +446,7 @@ int sj_assembler_finish(struct sj_assembler *a, struct sj_err *err)
 {
     for (struct sj_list *i = a->table.active.next; i != &a->table.active; i = i->next) {
         struct sj_connection *c = (struct sj_connection *)i;
-        cut_torn(c);
+        sj_answer_cut_torn(c);
         if (begin_turn(a, c, err))
             return -1;
         for (const struct sj_pending *p = c->head; p; p = p->next)

@@ -10,9 +10,9 @@
 #include "request.h"
 
 /*
- * Makes requests out of the kernel side's records: feeds captured bytes to the decoder of each connection, pairs asks with
- * answers, and gives each request its share of its turn's times. Pure: no I/O and no clock; who needs those is asked
- * through the operations below. What is kept per connection is bounded, and so is their number.
+ * Makes requests out of the kernel side's records: feeds captured bytes to the decoder of each connection, pairs asks
+ * with answers, and gives each request its share of its turn's times. Pure: no I/O and no clock; who needs those is
+ * asked through the operations below. What is kept per connection is bounded, and so is their number.
  */
 struct sj_assembler;
 

@@ -8,9 +8,10 @@
 
 #define SPARES_MAX 1024 /* freed requests that are kept for reuse */
 
+/* The kernel numbers sockets one after the other: those of one time share cache lines, and no slot. */
 static uint32_t slot_of(const struct sj_connections *t, uint64_t cookie)
 {
-    return (uint32_t)((cookie * 0x9e3779b97f4a7c15ULL) >> (64 - t->bits));
+    return (uint32_t)(cookie ^ cookie >> t->bits) & ((1U << t->bits) - 1);
 }
 
 static void list_remove(struct sj_list *item)
@@ -124,7 +125,11 @@ struct sj_pending *sj_pending_add(struct sj_connections *t, struct sj_connection
         if (!p)
             return NULL;
     }
-    memset(p, 0, offsetof(struct sj_pending, operation));
+    /* in parts: a compiler makes a slow loop of one long clearing */
+    memset(p, 0, offsetof(struct sj_pending, stage));
+    memset(p->stage, 0, sizeof(p->stage));
+    memset(p->blocked, 0, sizeof(p->blocked));
+    memset(&p->ask_at, 0, offsetof(struct sj_pending, operation) - offsetof(struct sj_pending, ask_at));
     p->operation[0] = '\0';
     p->status[0] = '\0';
     if (c->tail)
@@ -147,7 +152,7 @@ static void give_back(struct sj_connections *t, struct sj_pending *p)
     t->spares++;
 }
 
-uint32_t sj_pending_drop_untimed(struct sj_connections *t, struct sj_connection *c)
+uint32_t sj_pending_drop_tail(struct sj_connections *t, struct sj_connection *c)
 {
     struct sj_pending **link = &c->head, *last = NULL;
     uint32_t dropped = 0;
@@ -175,20 +180,4 @@ void sj_pending_pop(struct sj_connections *t, struct sj_connection *c)
     if (!c->head)
         c->tail = NULL;
     give_back(t, p);
-}
-
-struct sj_pending *sj_pending_unanswered(const struct sj_connection *c)
-{
-    struct sj_pending *p = c->head;
-    while (p && p->answered)
-        p = p->next;
-    return p;
-}
-
-struct sj_pending *sj_pending_answered(const struct sj_connection *c)
-{
-    struct sj_pending *latest = NULL;
-    for (struct sj_pending *p = c->head; p && p->answered; p = p->next)
-        latest = p;
-    return latest;
 }

@@ -9,7 +9,7 @@
 
 /* What `decode` remembers: connections by socket cookie, and on each the requests that are not over yet. */
 
-/* A request between its first byte and its end. */
+/* A request between its first byte and its end. All zero at first, but for the texts, which are "". */
 struct sj_pending {
     struct sj_pending *next;
     uint64_t start;
@@ -61,14 +61,14 @@ struct sj_connection {
     uint8_t role;
     uint8_t protocol;
     uint16_t pendings;
-    bool asking;  /* pieces of an ask have come, its turn's record not yet */
-    bool ignore;  /* what its decoder said of those pieces, see struct sj_feeding */
+    bool asking; /* pieces of an ask have come, its turn's record not yet */
+    bool ignore; /* what its decoder said of those pieces, see struct sj_feeding */
     bool lost;
     bool ended;
-    bool blurred; /* bytes of answers were not seen: which answer was whose is not known */
+    bool blurred;   /* bytes of answers were not seen: which answer was whose is not known */
     uint16_t begun; /* asks that began in the running turn */
-    bool wanted;  /* whole answers were asked for */
-    bool told;    /* a turn was told: `turn` holds */
+    bool wanted;    /* whole answers were asked for */
+    bool told;      /* a turn was told: `turn` holds */
 };
 
 struct sj_connections {
@@ -103,10 +103,26 @@ struct sj_connection *sj_connection_oldest(const struct sj_connections *t);
 /* Appends a fresh request; NULL without memory. */
 struct sj_pending *sj_pending_add(struct sj_connections *t, struct sj_connection *c);
 /* Takes off those whose turn's record never came; returns how many. They are always the latest. */
-uint32_t sj_pending_drop_untimed(struct sj_connections *t, struct sj_connection *c);
+uint32_t sj_pending_drop_tail(struct sj_connections *t, struct sj_connection *c);
+static inline uint32_t sj_pending_drop_untimed(struct sj_connections *t, struct sj_connection *c)
+{
+    return c->tail && !c->tail->timed ? sj_pending_drop_tail(t, c) : 0;
+}
 /* Takes the oldest one off. */
 void sj_pending_pop(struct sj_connections *t, struct sj_connection *c);
 /* The oldest that is not answered, NULL when there is none. */
-struct sj_pending *sj_pending_unanswered(const struct sj_connection *c);
+static inline struct sj_pending *sj_pending_unanswered(const struct sj_connection *c)
+{
+    struct sj_pending *p = c->head;
+    while (p && p->answered)
+        p = p->next;
+    return p;
+}
 /* The latest that is answered, NULL when there is none. */
-struct sj_pending *sj_pending_answered(const struct sj_connection *c);
+static inline struct sj_pending *sj_pending_answered(const struct sj_connection *c)
+{
+    struct sj_pending *latest = NULL;
+    for (struct sj_pending *p = c->head; p && p->answered; p = p->next)
+        latest = p;
+    return latest;
+}

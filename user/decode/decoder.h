@@ -55,8 +55,8 @@ struct sj_decoder {
     bool (*probe)(enum sj_dir dir, const uint8_t *p, size_t n);
     void (*init)(void *state);
     /*
-     * Optional: shared_size bytes of memory, zeroed at first, which the states of a table's connections share, so that what
-     * one has read another need not read again. Called right after init, if at all; it outlives the state.
+     * Optional: shared_size bytes of memory, zeroed at first, which the states of a table's connections share, so that
+     * what one has read another need not read again. Called right after init, if at all; it outlives the state.
      */
     void (*share)(void *state, void *shared);
     size_t shared_size;

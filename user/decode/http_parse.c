@@ -156,7 +156,7 @@ size_t sj_http_operation(const struct sj_http_request_line *l, char *out, size_t
     size_t len = l->method == SJ_HTTP_OTHER ? 5 : methods[l->method].len;
     bool cut = l->cut || l->part == PART_TARGET;
 
-    memcpy(out, methods[l->method].name, len);
+    memcpy(out, methods[l->method].name, sizeof(methods[0].name));
     out[len++] = ' ';
     if (l->method == SJ_HTTP_CONNECT)
         return len + sj_path_authority(l->text, l->len, cut, out + len, size - len);

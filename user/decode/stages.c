@@ -39,9 +39,9 @@ static void add_clock(struct sj_pending *p, const struct sj_rec_turn *turn, uint
 }
 
 /*
- * The thread clock of the record covers [clock_from, first answer byte]. The request's own service begins at the later of
- * its recv and the previous answer's end. The two are the same but on connections that pipeline with asks in flight; what
- * the clock does not cover there is nobody's in particular: handoff.
+ * The thread clock of the record covers [clock_from, first answer byte]. The request's own service begins at the later
+ * of its recv and the previous answer's end. The two are the same but on connections that pipeline with asks in flight;
+ * what the clock does not cover there is nobody's in particular: handoff.
  */
 static void account_server(struct sj_pending *p, const struct sj_rec_turn *turn, uint64_t after)
 {

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "model/fit_mixture.h"
-
 #define GAIN_MIN 6        /* BIC that a mixture must gain over one component */
 #define WEIGHT_LEAST 0.01 /* of a component that is believed */
 #define NESTED_WITHIN 2   /* BIC within which the simpler of nested families is taken */

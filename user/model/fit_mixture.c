@@ -13,6 +13,8 @@
 #define FOLLOW_ROUNDS 60
 #define FOLLOWED 3
 #define NEWTON_STEPS 30
+/* Part of the whole sample's sd below which a component is narrow. */
+#define NARROW 0.05
 
 /* Unbounded coordinates: logit of the weight, then location and log of the scale, or log of the scale alone. */
 static size_t pack(const struct sj_em *e, const struct sj_em_state *st, double *eta, double *step)
@@ -186,10 +188,11 @@ static void keep(struct candidate *best, int *n, const struct candidate *c)
         best[at] = *c;
 }
 
-static bool search(struct sj_em *e, struct sj_em_state *out)
+/* Fills found with the best ends of all starts, best first; returns how many. */
+static int search(struct sj_em *e, struct candidate found[FOLLOWED])
 {
-    struct candidate best[FOLLOWED], winner = {.loglik = -INFINITY};
-    int n = 0;
+    struct candidate best[FOLLOWED];
+    int n = 0, n_found = 0;
 
     for (int i = 0; i < STARTS; i++) {
         struct candidate c = {.state = start(e, i)};
@@ -201,17 +204,21 @@ static bool search(struct sj_em *e, struct sj_em_state *out)
         if (!sj_em_run(e, &c.state, FOLLOW_ROUNDS, &c.loglik))
             continue;
         polish(e, &c.state, NEWTON_STEPS, &c.loglik);
-        if (c.loglik > winner.loglik)
-            winner = c;
+        if (isfinite(c.loglik))
+            keep(found, &n_found, &c);
     }
-    *out = winner.state;
-    return isfinite(winner.loglik);
+    return n_found;
 }
 
 /* ---- the estimate --------------------------------------------------------------------------------------------------
  */
 
-double sj_mixture_sd_floor(const struct sj_mixture *m, const struct sj_sample *s)
+/*
+ * The smallest standard deviation a normal component may have: the likelihood is unbounded where one shrinks onto a
+ * single value. Half a bin; for points half a bin of schema 8, or half the step between neighbours when most values
+ * occur more than once, since they were rounded then.
+ */
+static double sd_floor(const struct sj_mixture *m, const struct sj_sample *s)
 {
     double half_bin = 0.5 * M_LN2 / (1 << (s->schema >= 0 && s->schema <= 8 ? s->schema : 8));
 
@@ -265,33 +272,59 @@ static struct sj_em_state from_theta(const struct sj_em *e, const double *theta)
     return st;
 }
 
+/* The maximum over the whole sample next to st. */
+static bool settle(struct sj_em *e, struct sj_em_state *st)
+{
+    double loglik;
+
+    if (!sj_em_alive(e, st))
+        return false;
+    bool converged = polish(e, st, NEWTON_STEPS, &loglik);
+    if (!converged && sj_em_run(e, st, FOLLOW_ROUNDS, &loglik))
+        converged = polish(e, st, NEWTON_STEPS, &loglik);
+    return converged && sj_em_alive(e, st);
+}
+
+/* The best of what a search over `view` finds that also is a maximum over the whole sample. */
+static bool search_and_settle(struct sj_em *e, const struct sj_sample *view, double floor, struct sj_em_state *out)
+{
+    struct sj_em screen = {.kind = e->kind, .s = view, .floor = floor};
+    struct candidate found[FOLLOWED];
+    int n = search(&screen, found);
+
+    for (int i = 0; i < n; i++) {
+        if (settle(e, &found[i].state)) {
+            *out = found[i].state;
+            return true;
+        }
+    }
+    return false;
+}
+
 int sj_mixture_estimate(const struct sj_family *f, const struct sj_sample *s, const double *near, double *theta)
 {
-    struct sj_em e = {.kind = f->mixture, .s = s, .floor = sj_mixture_sd_floor(f->mixture, s)};
+    struct sj_em e = {.kind = f->mixture, .s = s, .floor = sd_floor(f->mixture, s)};
     struct sj_sample *coarse = NULL;
     struct sj_em_state st;
-    double loglik;
+    bool found;
 
     if (near) {
         st = from_theta(&e, near);
+        found = settle(&e, &st);
     } else {
         bool log_axis = !s->has_zero && (e.kind->log_axis || e.kind->component == SJ_COMPONENT_EXPONENTIAL);
         size_t n_bins = log_axis ? COARSE_BINS : 4 * COARSE_BINS;
-        struct sj_em screen = e;
-        if (s->n_points + s->n_bins > n_bins && !sj_sample_coarsen(s, n_bins, log_axis, &coarse, NULL))
-            screen.s = coarse;
-        bool found = search(&screen, &st);
+        if (s->n_points + s->n_bins > n_bins && sj_sample_coarsen(s, n_bins, log_axis, &coarse, NULL))
+            coarse = NULL;
+        const struct sj_sample *view = coarse ? coarse : s;
+        found = search_and_settle(&e, view, e.floor, &st);
+        /* Where all ways lead onto a single value, look for components that are not so narrow. */
+        double width = sqrt(slice(&(struct sj_em){.kind = e.kind, .s = view}, 0, s->seen).variance);
+        if (!found && e.kind->component == SJ_COMPONENT_NORMAL)
+            found = search_and_settle(&e, view, fmax(e.floor, NARROW * width), &st);
         sj_sample_free(coarse);
-        if (!found)
-            return -1;
     }
-    if (!sj_em_alive(&e, &st))
-        return -1;
-    bool converged = polish(&e, &st, NEWTON_STEPS, &loglik);
-    if (!converged && (!sj_em_run(&e, &st, FOLLOW_ROUNDS, &loglik) || !polish(&e, &st, NEWTON_STEPS, &loglik)))
-        return -1;
-    if (!sj_em_alive(&e, &st))
-        return -1;
-    to_theta(&e, &st, theta);
-    return 0;
+    if (found)
+        to_theta(&e, &st, theta);
+    return found ? 0 : -1;
 }

@@ -17,12 +17,5 @@ struct sj_mixture {
     bool log_axis; /* of y = log x */
 };
 
-/*
- * The smallest standard deviation a normal component may have: the likelihood is unbounded where one shrinks onto a
- * single value. Half a bin; for points half a bin of schema 8, or half the step between neighbours when most values
- * occur more than once, since they were rounded then.
- */
-double sj_mixture_sd_floor(const struct sj_mixture *m, const struct sj_sample *s);
-
 /* As sj_family_estimate(). -1 also when every start ends with a component at the floor or without weight. */
 int sj_mixture_estimate(const struct sj_family *f, const struct sj_sample *s, const double *near, double *theta);

@@ -12,7 +12,7 @@
 #define GRADIENT_H 1e-4
 #define HESSIAN_H 1e-3
 
-/* GSL's simplex wants finite values; nothing that is compared with this one wins. */
+/* GSL's simplex wants finite values; this one loses against every other. */
 #define NO_VALUE 1e300
 
 static double negated(const gsl_vector *v, void *ctx)
@@ -30,9 +30,9 @@ bool sj_optim_simplex(const struct sj_objective *o, double *eta, const double *s
 {
     struct sj_objective copy = *o;
     gsl_multimin_function f = {.f = negated, .n = o->n, .params = &copy};
-    gsl_vector *x = gsl_vector_alloc(o->n), *size = gsl_vector_alloc(o->n), *unit = gsl_vector_alloc(o->n);
+    gsl_vector *x = gsl_vector_alloc(o->n), *size = gsl_vector_alloc(o->n);
     gsl_multimin_fminimizer *m = gsl_multimin_fminimizer_alloc(gsl_multimin_fminimizer_nmsimplex2, o->n);
-    bool ok = x && size && unit && m && isfinite(o->value(eta, o->ctx));
+    bool ok = x && size && m && isfinite(o->value(eta, o->ctx));
 
     for (size_t i = 0; ok && i < o->n; i++) {
         gsl_vector_set(x, i, eta[i]);
@@ -49,7 +49,6 @@ bool sj_optim_simplex(const struct sj_objective *o, double *eta, const double *s
     for (size_t i = 0; ok && i < o->n; i++)
         eta[i] = gsl_vector_get(m->x, i);
     gsl_multimin_fminimizer_free(m);
-    gsl_vector_free(unit);
     gsl_vector_free(size);
     gsl_vector_free(x);
     return ok;

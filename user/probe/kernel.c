@@ -52,8 +52,10 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
     unsigned n = 0;
     bool file = access(BTF_PATH, R_OK) == 0;
     struct btf *btf = file ? btf__load_vmlinux_btf() : NULL;
-    features[n++] = (struct sj_kernel_feature){
-        .name = "btf", .have = btf != NULL, .required = true, .consequence = "needs a kernel with CONFIG_DEBUG_INFO_BTF"};
+    features[n++] = (struct sj_kernel_feature){.name = "btf",
+                                               .have = btf != NULL,
+                                               .required = true,
+                                               .consequence = "needs a kernel with CONFIG_DEBUG_INFO_BTF"};
     for (size_t i = 0; btf && i < TRACEPOINTS; i++)
         features[n++] = (struct sj_kernel_feature){.name = tracepoints[i].tracepoint,
                                                    .have = have_tracepoint(btf, tracepoints[i].tracepoint),
@@ -96,10 +98,11 @@ int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct 
     if (error == EMFILE || error == ENFILE)
         return sj_fail(err, EX_OSERR, "too many open files: raise the limit (ulimit -n) to 64 or more");
     if (error == ENOMEM || error == E2BIG || (error == EINVAL && log_bytes >= 64U << 20))
-        return sj_fail(err, EX_OSERR, "no memory for the BPF maps, with %u KiB for each of %u CPUs: try a smaller --ring",
+        return sj_fail(err, EX_OSERR,
+                       "no memory for the BPF maps, with %u KiB for each of %u CPUs: try a smaller --ring",
                        log_bytes / 1024, cpus);
-    return sj_fail(err, EX_UNAVAILABLE, "the kernel refused the BPF programs: %s; `sojourn check` tells what is missing",
-                   strerror(error));
+    return sj_fail(err, EX_UNAVAILABLE,
+                   "the kernel refused the BPF programs: %s; `sojourn check` tells what is missing", strerror(error));
 }
 
 const char *sj_kernel_lockdown(void)

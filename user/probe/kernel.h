@@ -8,7 +8,7 @@
 /* What this kernel and these rights allow. Found by trying and by the kernel's BTF, never by its version number. */
 
 struct sj_kernel_feature {
-    const char *name;        /* "btf", "sk_data_ready", ... */
+    const char *name; /* "btf", "sk_data_ready", ... */
     bool have;
     bool required;
     const char *consequence; /* what is switched off without it, or what to do */

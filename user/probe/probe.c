@@ -108,9 +108,8 @@ static int attach(struct sj_probe *p, struct sj_err *err)
         return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
     if (attach_one(s->progs.on_state, &s->links.on_state, err) || walk_old_sockets(p, 1, err) ||
         attach_one(s->progs.on_wakeup, &s->links.on_wakeup, err) ||
-        attach_one(s->progs.on_switch, &s->links.on_switch, err) || 
-        attach_one(s->progs.on_send, &s->links.on_send, err) ||
-        attach_one(s->progs.on_recv, &s->links.on_recv, err) ||
+        attach_one(s->progs.on_switch, &s->links.on_switch, err) ||
+        attach_one(s->progs.on_send, &s->links.on_send, err) || attach_one(s->progs.on_recv, &s->links.on_recv, err) ||
         attach_one(s->progs.on_data_ready, &s->links.on_data_ready, err))
         return -1;
     return walk_old_sockets(p, 2, err);
@@ -145,7 +144,8 @@ int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, 
     p->cpus = (unsigned)cpus;
     p->log_bytes = share_of(opts->ring_bytes, p->cpus, LOG_LEAST);
     p->aside_bytes = share_of(opts->ring_bytes / 4, 1, ASIDE_LEAST);
-    /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done. */
+    /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done.
+     */
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
     if (load(p, opts, err) || attach(p, err)) {
@@ -234,7 +234,8 @@ uint64_t sj_probe_misses(const struct sj_probe *p)
 {
     uint64_t misses = 0;
     struct bpf_program *prog;
-    bpf_object__for_each_program(prog, p->skel->obj) {
+    bpf_object__for_each_program(prog, p->skel->obj)
+    {
         struct bpf_prog_info info = {0};
         uint32_t len = sizeof(info);
         int fd = prog == p->skel->progs.on_recv || prog == p->skel->progs.on_send ? bpf_program__fd(prog) : -1;

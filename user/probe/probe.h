@@ -16,8 +16,8 @@
 struct sj_probe;
 
 /*
- * Loads and attaches. When it returns 0 every connection, old or new, is being measured; *out is owned by the caller, who
- * closes it with sj_probe_close(). Otherwise -1 with *err: EX_NOPERM, EX_UNAVAILABLE, EX_OSERR.
+ * Loads and attaches. When it returns 0 every connection, old or new, is being measured; *out is owned by the caller,
+ * who closes it with sj_probe_close(). Otherwise -1 with *err: EX_NOPERM, EX_UNAVAILABLE, EX_OSERR.
  */
 int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err);
 void sj_probe_close(struct sj_probe *p);
@@ -34,8 +34,8 @@ int sj_probe_aside_fd(const struct sj_probe *p);
 uint32_t sj_probe_aside_bytes(const struct sj_probe *p);
 
 /*
- * Tells the tails of answers whose connection has been idle for idle_ns, and counts the turns that are waiting for their
- * answer into open_turns[role] (may be NULL).
+ * Tells the tails of answers whose connection has been idle for idle_ns, and counts the turns that are waiting for
+ * their answer into open_turns[role] (may be NULL).
  */
 int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err);
 

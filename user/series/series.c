@@ -297,7 +297,8 @@ static bool is_recent(const struct sj_recent *r, const struct sj_request *req, u
 {
     const struct sj_service *svc = r->service;
     return svc && r->pid == req->pid && r->traits == traits && strcmp(svc->text, req->service) == 0 &&
-           svc->container[0] == req->container[0] && (!req->container[0] || strcmp(svc->container, req->container) == 0);
+           svc->container[0] == req->container[0] &&
+           (!req->container[0] || strcmp(svc->container, req->container) == 0);
 }
 
 /* A process mostly serves, or asks, one service, and often the same of it: what it did last is looked at first. */
