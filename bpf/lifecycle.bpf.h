@@ -4,20 +4,6 @@
 /* From the first event of a socket to its last one: what each means for its turns. */
 #include "turn.bpf.h"
 
-/* A handshake is over: the state before tells who opened. */
-static __always_inline void conn_established(struct sj_counters *k, struct sock *sk, int oldstate)
-{
-    struct conn *c = conn_make(k, sk, false);
-    if (!c)
-        return;
-    if (!c->role)
-        conn_set_role(sk, c, oldstate == SYN_SENT ? SJ_ROLE_CLIENT : SJ_ROLE_SERVER);
-    /* with fast open the ask came with the handshake, and nothing said so */
-    struct tcp_sock *tp = tcp_of(sk);
-    if (tp && !c->ready && has_unread(sk, tp))
-        c->ready = c->ready_last = bpf_ktime_get_ns();
-}
-
 /* See turn_finish. Global, so that the verifier walks it once and not behind each of its callers' many paths. */
 __noinline int conn_give_up(struct conn *c, __u32 reason, __u32 flags)
 {
@@ -45,12 +31,43 @@ __noinline int conn_end(struct conn *c, __u32 reason, __u32 flags)
     return 0;
 }
 
+/* A socket is connected a second time: nothing of what it was holds any more. */
+static __always_inline void conn_anew(struct conn *c)
+{
+    conn_end(c, SJ_CUT_CLOSED, 0);
+    c->closed = 0;
+    c->told_tgid = 0;
+    c->role = 0;
+    c->hint = 0;
+    c->ready = 0;
+    c->leftover = 0;
+    c->old = 0;
+    c->tail = 0;
+    c->pipelined = 0;
+}
+
+/* A handshake is over: the state before tells who opened. */
+static __always_inline void conn_established(struct sj_counters *k, struct sock *sk, int oldstate)
+{
+    struct conn *c = conn_make(k, sk, false);
+    if (!c)
+        return;
+    if (c->closed)
+        conn_anew(c);
+    if (!c->role)
+        conn_set_role(sk, c, oldstate == SYN_SENT ? SJ_ROLE_CLIENT : SJ_ROLE_SERVER);
+    /* with fast open the ask came with the handshake, and nothing said so */
+    struct tcp_sock *tp = tcp_of(sk);
+    if (tp && !c->ready && has_unread(sk, tp))
+        c->ready = c->ready_last = bpf_ktime_get_ns();
+}
+
 /*
  * A connection goes away. A half-closed peer still gets its answer, so only a full close by this side, or the end of
  * the socket, ends a turn. What comes from the other side while a call holds the socket is worked off inside that call,
  * before the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read.
  */
-static __always_inline void conn_leaves(struct sock *sk, int newstate)
+static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newstate)
 {
     struct conn *c = conn_of(sk);
     if (!c)
@@ -62,6 +79,7 @@ static __always_inline void conn_leaves(struct sock *sk, int newstate)
     }
     if (newstate != CLOSED)
         return;
+    c->closed = 1;
     struct tcp_sock *tp = tcp_of(sk);
     __u16 flags = 0;
     bool reset = sk->sk_err != 0;
@@ -69,9 +87,15 @@ static __always_inline void conn_leaves(struct sock *sk, int newstate)
     if (reset && (c->role != SJ_ROLE_SERVER || (tp && tp->write_seq != tp->snd_una)))
         flags = SJ_F_RESET;
     __u32 reason = reset ? SJ_CUT_RESET : SJ_CUT_CLOSED;
-    if (!closed_here && (sk->sk_lock.owned || (c->role == SJ_ROLE_CLIENT && !reset && has_unread(sk, tp)))) {
+    /*
+     * A client that half-closed goes straight to TIME_WAIT with the answer unread. (The FIN lies in the queue too until
+     * the end of file was read; who closes with unread data has emptied it before.)
+     */
+    bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && sk->sk_socket && sk->sk_receive_queue.qlen &&
+                         (oldstate == FIN_WAIT1 || oldstate == FIN_WAIT2 || oldstate == CLOSING);
+    if (unread_answer || (!closed_here && sk->sk_lock.owned)) {
         c->ending = (__u8)reason;
-        c->end_flags = flags ? 1 : 0;
+        c->end_flags = flags != 0;
         return;
     }
     conn_end(c, reason, flags);
@@ -168,7 +192,7 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
     if (!e.c) {
         __u8 state = sk->__sk_common.skc_state;
         bool opening = state == SYN_RECV || state == SYN_SENT || is_unix(sk);
-        if (ret <= 0)
+        if (ret <= 0 || state == CLOSED)
             return;
         e.c = conn_make(k, sk, !opening);
         if (!e.c)

@@ -32,7 +32,7 @@ int BPF_PROG(on_state, struct sock *sk, int oldstate, int newstate)
     if (newstate == EST)
         conn_established(k, sk, oldstate);
     else
-        conn_leaves(sk, newstate);
+        conn_leaves(sk, oldstate, newstate);
     cost_end(k, started);
     return 0;
 }

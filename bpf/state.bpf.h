@@ -41,7 +41,8 @@ enum tcp_state_number {
     CLOSED,
     CLOSE_WAIT,
     LAST_ACK,
-    LISTENING
+    LISTENING,
+    CLOSING
 };
 
 /* Settings: written by user space between open and load, so that what is off costs nothing. */
@@ -109,7 +110,8 @@ struct conn {
     __u16 rec_flags; /* enum sj_rec_flag of the running turn */
     __u16 ask_captured;
     __u8 ending; /* enum sj_cut_reason: the connection is over, but a call that is still under way has its say first */
-    __u8 end_flags;
+    __u8 end_flags : 1; /* the connection was reset */
+    __u8 closed : 1;    /* it is over; a socket may be connected again */
     __u32 ask_len;
     __u32 data_told; /* payload bytes of this ask that went out */
 

@@ -116,7 +116,7 @@ struct sj_rec_conn {
     __u16 family; /* AF_INET, AF_INET6, AF_UNIX */
     __u16 local_port;
     __u16 peer_port;
-    __u16 path_len; /* AF_UNIX: bytes of path; an abstract name begins with NUL */
+    __u16 path_len; /* AF_UNIX: bytes of path that mean something; an abstract name begins with NUL */
     __u32 reserved;
     __u8 local[SJ_ADDR_LEN]; /* IPv4 in the first four bytes */
     __u8 peer[SJ_ADDR_LEN];

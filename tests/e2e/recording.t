@@ -330,6 +330,22 @@ def around_a_command(t):
             said=done.err)
 
 
+def command_ends_with_it(t):
+    """A measurement that is ended takes its command along."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        pid_path = sjtest.temp("pid")
+        process = begin("report", "--json", "--port", "1", "--", "sh", "-c", f"echo $$ >'{pid_path}'; exec sleep 60")
+        sjtest.await_true(lambda: os.path.exists(pid_path) and os.path.getsize(pid_path), "the command runs")
+        with open(pid_path, encoding="utf-8") as file:
+            pid = int(file.read())
+        process.send_signal(number)
+        process.wait(20)
+        # asked for the child alone: sjtest.stop would end the whole group
+        t.ok(not os.path.exists(f"/proc/{pid}"), f"{number.name} ends the command, too", status=process.returncode)
+        sjtest.stop(process)
+        t.equal(json.loads(process.out())["completeness"]["requests"], 0, f"{number.name}: and the report is printed")
+
+
 def closed_pipe(t):
     """sojourn trace | head -1 ends, quietly."""
     r = recorded()
@@ -439,4 +455,4 @@ def without_detail(t):
 
 
 sjtest.main(same_as_live, same_lines, filters, other_forms, without_rights, without_detail, cut_short, broken, killed,
-            around_a_command, closed_pipe, signals, through_a_pipe)
+            around_a_command, command_ends_with_it, closed_pipe, signals, through_a_pipe)

@@ -259,6 +259,7 @@ static int finish(struct live *l, double cpu_before, struct sj_err *err)
     for (int role = 0; role < SJ_ROLE_SLOTS; role++)
         cut += k.cut[role];
     struct sj_completeness *c = &out.completeness;
+    c->lower_bound |= stats.lower_bound;
     c->detailed = l->delivered;
     c->unparsed = l->unparsed;
     c->cut_off = stats.cut_off + (cut > cut_told ? cut - cut_told : 0) + vanished(&k, open);

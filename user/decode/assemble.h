@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <sojourn/event.h>
@@ -35,6 +36,7 @@ struct sj_assembler_stats {
     uint64_t cut_records; /* SJ_REC_CUT seen */
     uint64_t ignored;     /* turns that are no requests: TLS handshakes */
     uint64_t out_of_order;
+    bool lower_bound; /* asks lay behind the captured bytes: some may have been missed */
     uint64_t evicted; /* connections forgotten because there were too many */
 };
 

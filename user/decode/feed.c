@@ -33,6 +33,26 @@ static void set_status(struct sj_pending *p, const struct sj_message *m)
     p->status[i] = '\0';
 }
 
+/*
+ * An answer that nobody waits for: in a pipeline, to an ask that lay behind the captured bytes. Elsewhere it is none of a
+ * request (a server's parting 408).
+ */
+static struct sj_pending *unseen_ask(struct sj_feeding *f)
+{
+    if (f->answers < 2 && !(f->turn->h.flags & SJ_F_CONTINUED))
+        return NULL;
+    struct sj_pending *p = f->c->pendings < SJ_PENDING_MAX ? sj_pending_add(f->table, f->c) : NULL;
+    if (!p)
+        return NULL;
+    p->protocol = f->c->protocol;
+    p->flags = SJ_REQ_PIPELINED;
+    p->timed = true;
+    p->start = f->turn->t[0];
+    p->recv = f->turn->t[1];
+    p->tgid = f->turn->h.tgid;
+    return p;
+}
+
 static void on_answer(struct sj_feeding *f, const struct sj_message *m)
 {
     struct sj_connection *c = f->c;
@@ -42,8 +62,12 @@ static void on_answer(struct sj_feeding *f, const struct sj_message *m)
         set_status(p, m);
         return;
     }
+    if (!f->turn)
+        return;
     p = sj_pending_unanswered(c);
-    if (!p || !p->timed || !f->turn)
+    if (!p)
+        p = unseen_ask(f);
+    if (!p || !p->timed)
         return;
     sj_stages_answer(p, f->turn, c->answer_end);
     set_status(p, m);

@@ -95,9 +95,12 @@ int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct 
                        "the kernel refused the BPF programs (%s): run as root, or with CAP_BPF and CAP_PERFMON; "
                        "lockdown is %s",
                        strerror(error), sj_kernel_lockdown());
+    if (log_bytes >= 64U << 20)
+        return sj_fail(err, EX_OSERR, "the kernel refuses buffers of %u MiB for each of %u CPUs: try a smaller --ring",
+                       log_bytes >> 20, cpus);
     if (error == EMFILE || error == ENFILE)
         return sj_fail(err, EX_OSERR, "too many open files: raise the limit (ulimit -n) to 64 or more");
-    if (error == ENOMEM || error == E2BIG || (error == EINVAL && log_bytes >= 64U << 20))
+    if (error == ENOMEM || error == E2BIG)
         return sj_fail(err, EX_OSERR,
                        "no memory for the BPF maps, with %u KiB for each of %u CPUs: try a smaller --ring",
                        log_bytes / 1024, cpus);
