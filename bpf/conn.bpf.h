@@ -108,6 +108,8 @@ static __always_inline struct conn *conn_of(struct sock *sk)
 static __always_inline struct conn *conn_make(struct sj_counters *k, struct sock *sk, bool old)
 {
     struct conn *c = bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+    if (!c)
+        c = conn_of(sk); /* another CPU was first: data arrives while its reader is already here */
     if (!c) {
         k->no_state++;
         return NULL;
@@ -179,7 +181,8 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
     if (len <= 0)
         return;
     rec->path_len = len > SJ_UNIX_PATH_LEN ? SJ_UNIX_PATH_LEN : (__u16)len;
-    /* whatever lies behind the name comes too, and is not looked at: a test for each byte is 30,000 steps for the verifier */
+    /* whatever lies behind the name comes too, and is not looked at: a test for each byte is 30,000 steps for the
+     * verifier */
     for (int i = 0; i < SJ_UNIX_PATH_LEN; i++)
         rec->path[i] = addr->name[0].sun_path[i];
 }

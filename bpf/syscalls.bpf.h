@@ -193,20 +193,3 @@ static __always_inline struct sleep sleep_of(struct task_struct *task)
     }
     return s;
 }
-
-/* Is this task in a call that wakes another one of its own accord: a signal, or the release of a lock? */
-static __always_inline bool wakes_as_lock(struct task_struct *task)
-{
-    if (task_compat(task))
-        return false;
-    switch (REGS_NR(task_regs(task))) {
-    case NR_kill:
-    case NR_tkill:
-    case NR_tgkill:
-    case NR_rt_tgsigqueueinfo:
-    case NR_futex:
-        return true;
-    default:
-        return false;
-    }
-}

@@ -59,10 +59,15 @@ static int on_end(void *ctx, const struct sj_outcome *outcome, struct sj_err *er
     struct sj_snapshot snapshot;
     if (sj_series_snapshot(r->series, &snapshot) < 0)
         return out_of_memory(err);
-    const struct sj_report report = {&r->measurement, outcome, &snapshot};
-    int rc = print_report(r, &report);
+    struct sj_report_fits fits = {0};
+    int rc = r->opts->fit ? 0 : sj_report_fits_make(&snapshot, &fits, err);
+    if (!rc) {
+        const struct sj_report report = {&r->measurement, outcome, &snapshot, &fits};
+        rc = print_report(r, &report) < 0 ? out_of_memory(err) : sj_out_flush(r->out, err);
+    }
+    sj_report_fits_free(&fits);
     sj_snapshot_free(&snapshot);
-    return rc < 0 ? out_of_memory(err) : sj_out_flush(r->out, err);
+    return rc;
 }
 
 static int measure(const struct sj_measure_options *opts, struct report *r)

@@ -5,6 +5,7 @@
 
 #include "series/report.h"
 
+#include "fit_draw.h"
 #include "made_request.h"
 
 /* A report over requests that a test adds. */
@@ -13,6 +14,7 @@ struct made_report {
     struct sj_outcome outcome;
     struct sj_series *series;
     struct sj_snapshot snapshot;
+    struct sj_report_fits fits;
     struct sj_report report;
 };
 
@@ -23,7 +25,7 @@ static inline void made_report_init(struct made_report *m)
         .outcome = {.duration_s = 10, .kernel_seconds_per_request = NAN, .user_cpu_ratio = NAN},
         .series = sj_series_new(NULL),
     };
-    m->report = (struct sj_report){&m->measurement, &m->outcome, &m->snapshot};
+    m->report = (struct sj_report){&m->measurement, &m->outcome, &m->snapshot, NULL};
     if (!m->series)
         abort();
 }
@@ -34,6 +36,20 @@ static inline void made_report_add(struct made_report *m, const struct sj_reques
         abort();
     m->outcome.completeness.detailed++;
     m->outcome.completeness.unparsed += (r->flags & SJ_REQ_UNPARSED) != 0;
+}
+
+/* n requests of a server whose totals are lognormal, 2.5 ms in the middle, all of them on-cpu. */
+static inline void made_report_lognormal(struct made_report *m, const char *service, int n)
+{
+    struct random_state random = {.state = 11};
+    struct sj_request r = made_server_request();
+    memset(r.stage_ns, 0, sizeof(r.stage_ns));
+    memset(r.blocked_ns, 0, sizeof(r.blocked_ns));
+    r.service = service;
+    for (int i = 0; i < n; i++) {
+        r.total_ns = r.stage_ns[SJ_STAGE_ONCPU] = (uint64_t)(1e9 * draw_lognormal(&random, -6, 0.8));
+        made_report_add(m, &r);
+    }
 }
 
 /* n turns of nginx that took ns each, half of it on-cpu, half blocked. */
@@ -57,8 +73,19 @@ static inline const struct sj_report *made_report_done(struct made_report *m)
     return &m->report;
 }
 
+/* The same with fits. */
+static inline const struct sj_report *made_report_fitted(struct made_report *m)
+{
+    made_report_done(m);
+    if (sj_report_fits_make(&m->snapshot, &m->fits, NULL) < 0)
+        abort();
+    m->report.fits = &m->fits;
+    return &m->report;
+}
+
 static inline void made_report_fini(struct made_report *m)
 {
+    sj_report_fits_free(&m->fits);
     sj_snapshot_free(&m->snapshot);
     sj_series_free(m->series);
 }

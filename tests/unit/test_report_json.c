@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include <cmocka.h>
+#include <gsl/gsl_errno.h>
 #include <jansson.h>
 
 #include "export/report_json.h"
@@ -292,13 +293,86 @@ static void names_from_outside_are_safe(void **state)
     made_report_fini(&m);
 }
 
+static void a_service_has_the_best_fit_and_the_tail(void **state)
+{
+    (void)state;
+    struct made_report m;
+    made_report_init(&m);
+    made_report_lognormal(&m, "nginx", 5000);
+    json_t *doc = parsed(made_report_fitted(&m));
+    double p999 = exp(-6 + 0.8 * 3.0902);
+    nothing_is_null(doc);
+    assert_string_equal(text(doc, "services.0.fit.family"), "lognormal");
+    assert_true(fabs(number(doc, "services.0.fit.parameters.meanlog") + 6) < 0.05);
+    assert_true(fabs(number(doc, "services.0.fit.parameters.sdlog") - 0.8) < 0.04);
+    assert_true(number(doc, "services.0.fit.max_quantile_error") < 0.1);
+    assert_true(number(doc, "services.0.fit.weight") > 0.5);
+    assert_true(fabs(number(doc, "services.0.fit.quantiles.p999") - p999) < 0.15 * p999);
+    assert_string_equal(text(doc, "services.0.fit.extrapolation"), "warranted");
+    assert_true(number(doc, "services.0.fit.tail.exceedances") >= 300);
+    assert_true(number(doc, "services.0.fit.tail.p999_ci.0") < number(doc, "services.0.fit.tail.p999"));
+    assert_true(number(doc, "services.0.fit.tail.p999_ci.1") > number(doc, "services.0.fit.tail.p999"));
+    assert_true(number(doc, "services.0.fit.tail.p999_ci.0") < p999 * 1.1);
+    assert_true(number(doc, "services.0.fit.tail.p999_ci.1") > p999 * 0.9);
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void without_a_fit_there_is_no_key(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_request alike = made_server_request();
+    made_report_init(&m);
+    alike.service = "alike";
+    for (int i = 0; i < 300; i++)
+        made_report_add(&m, &alike); /* nothing that a distribution could be fitted to */
+    made_report_lognormal(&m, "few", SJ_REPORT_FIT_REQUESTS - 1);
+    made_report_lognormal(&m, "enough", SJ_REPORT_FIT_REQUESTS);
+    json_t *doc = parsed(made_report_fitted(&m));
+    assert_string_equal(text(doc, "services.0.service"), "alike");
+    assert_null(at(doc, "services.0.fit"));
+    assert_string_equal(text(doc, "services.1.service"), "enough");
+    assert_non_null(at(doc, "services.1.fit.family"));
+    assert_string_equal(text(doc, "services.2.service"), "few");
+    assert_null(at(doc, "services.2.fit"));
+    json_decref(doc);
+    m.report.fits = NULL; /* --fit none */
+    doc = parsed(&m.report);
+    for (size_t i = 0; i < json_array_size(at(doc, "services")); i++)
+        assert_null(json_object_get(json_array_get(at(doc, "services"), i), "fit"));
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void only_the_busiest_services_are_fitted(void **state)
+{
+    (void)state;
+    struct made_report m;
+    made_report_init(&m);
+    for (int i = 0; i < SJ_REPORT_FITS + 2; i++) {
+        char service[16];
+        snprintf(service, sizeof(service), "s%d", i);
+        made_report_lognormal(&m, service, 200 - i);
+    }
+    json_t *doc = parsed(made_report_fitted(&m));
+    const json_t *services = at(doc, "services");
+    assert_int_equal(json_array_size(services), SJ_REPORT_FITS + 2);
+    for (size_t i = 0; i < json_array_size(services); i++)
+        assert_int_equal(json_object_get(json_array_get(services, i), "fit") != NULL, i < SJ_REPORT_FITS);
+    json_decref(doc);
+    made_report_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_document_has_the_agreed_shape),  cmocka_unit_test(times_have_the_agreed_shape),
         cmocka_unit_test(a_mean_is_sum_over_count),           cmocka_unit_test(unknown_keys_are_absent),
         cmocka_unit_test(an_empty_measurement_is_a_document), cmocka_unit_test(loss_is_told),
-        cmocka_unit_test(names_from_outside_are_safe),
+        cmocka_unit_test(names_from_outside_are_safe),        cmocka_unit_test(a_service_has_the_best_fit_and_the_tail),
+        cmocka_unit_test(without_a_fit_there_is_no_key),      cmocka_unit_test(only_the_busiest_services_are_fitted),
     };
+    gsl_set_error_handler_off();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <gsl/gsl_errno.h>
 
 #include "base/text.h"
+#include "term/fit_text.h"
 #include "term/report_parts.h"
 #include "term/report_text.h"
 
@@ -105,9 +107,12 @@ static void lines_fit_the_screen(void **state)
     made_out(&out);
     made_report_init(&m);
     fill(&m);
+    made_report_fitted(&m);
     for (size_t width = SJ_SCREEN_MIN; width <= SJ_SCREEN_MAX; width++) {
         const struct sj_screen screen = {.width = width, .utf8 = width & 1};
-        const char *text = printed(&out, &screen, &m);
+        assert_int_equal(sj_report_text(&out, &screen, &m.report), 0);
+        const char *text = made_text(&out);
+        contains(text, "fit:");
         while (*text) {
             char line[1024];
             size_t n = strcspn(text, "\n");
@@ -217,6 +222,81 @@ static void the_busiest_operations_come_first(void **state)
     sj_out_fini(&out);
 }
 
+static void the_best_fit_is_below_the_stages(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_out out;
+    made_out(&out);
+    made_report_init(&m);
+    made_report_lognormal(&m, "nginx", 5000);
+    made_report_fitted(&m);
+    assert_int_equal(sj_report_text(&out, &plain, &m.report), 0);
+    const char *text = made_text(&out), *fit = strstr(text, "\n  fit: lognormal (quantiles within ");
+    double p999 = 0, low = 0, high = 0;
+    assert_non_null(fit);
+    assert_true(fit > strstr(text, "\n  on-cpu ") && fit < strstr(text, "\nOPERATION "));
+    assert_int_equal(sscanf(strchr(fit, ')'), "), p99.9 %lf ms (%lf ms to %lf ms)\n", &p999, &low, &high), 3);
+    assert_true(p999 > 24 && p999 < 36); /* 29.4 ms is the truth */
+    assert_true(low < p999 && p999 < high);
+    const struct sj_screen narrow = {.width = 80};
+    assert_int_equal(sj_report_text(&out, &narrow, &m.report), 0);
+    fit = strstr(made_text(&out), "\n  fit: lognormal (");
+    assert_non_null(fit);
+    contains(fit, " %),\n       p99.9 ");
+    m.report.fits = NULL; /* --fit none */
+    assert_int_equal(sj_report_text(&out, &plain, &m.report), 0);
+    assert_null(strstr(made_text(&out), "fit:"));
+    made_report_fini(&m);
+    sj_out_fini(&out);
+}
+
+static void fits_are_told_without_stages(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct sj_out out;
+    made_out(&out);
+    made_report_init(&m);
+    m.measurement.stages = 0;
+    made_report_lognormal(&m, "nginx", 200);
+    assert_null(strstr(printed(&out, &plain, &m), "nginx:8080 server, mean"));
+    made_report_fitted(&m);
+    assert_int_equal(sj_report_text(&out, &plain, &m.report), 0);
+    const char *title = strstr(made_text(&out), "\nnginx:8080 server, mean 3.");
+    assert_non_null(title);
+    contains(title, " ms\n  fit: lognormal (");
+    made_report_fini(&m);
+    sj_out_fini(&out);
+}
+
+/* What is beyond the data, and a fit that misses them, is not shown as if it were known. */
+static void a_bad_fit_says_so(void **state)
+{
+    (void)state;
+    struct sj_fit_result r = {.has_best = true};
+    struct sj_out out;
+    made_out(&out);
+    r.fits[0].family = sj_family_by_name("exponential");
+    r.fits[0].theta[0] = 1000;
+    r.fits[0].goodness.max_quantile_error = 0.83;
+    r.extrapolation.reach = SJ_REACH_NOWHERE;
+    sj_fit_text_best(&out, &r, ", ");
+    assert_string_equal(made_text(&out), "exponential (quantiles within 83 %), no fit holds up to p99.9");
+    r.fits[0].goodness.max_quantile_error = 25;
+    sj_fit_text_best(&out, &r, ", ");
+    assert_string_equal(made_text(&out),
+                        "exponential (misses quantiles by more than 1000 %), no fit holds up to p99.9");
+    r.fits[0].goodness.max_quantile_error = 0.02;
+    r.extrapolation.reach = SJ_REACH_P999;
+    sj_fit_text_best(&out, &r, ", ");
+    assert_string_equal(made_text(&out), "exponential (quantiles within 2.0 %), p99.9 6.91 ms");
+    r.has_best = false;
+    sj_fit_text_best(&out, &r, ", ");
+    assert_string_equal(made_text(&out), "no family, no fit holds up to p99.9");
+    sj_out_fini(&out);
+}
+
 static void percentages(void **state)
 {
     (void)state;
@@ -240,7 +320,11 @@ int main(void)
         cmocka_unit_test(colours_only_where_there_are_any),
         cmocka_unit_test(names_are_harmless),
         cmocka_unit_test(the_busiest_operations_come_first),
+        cmocka_unit_test(the_best_fit_is_below_the_stages),
+        cmocka_unit_test(fits_are_told_without_stages),
+        cmocka_unit_test(a_bad_fit_says_so),
         cmocka_unit_test(percentages),
     };
+    gsl_set_error_handler_off();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

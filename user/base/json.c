@@ -206,7 +206,7 @@ void sj_json_real(struct sj_json *w, double value)
 {
     element(w);
     assert(isfinite(value));
-    sj_out_printf(w->out, "%.9g", value);
+    sj_out_printf(w->out, "%.13g", value);
 }
 
 void sj_json_seconds(struct sj_json *w, uint64_t ns)

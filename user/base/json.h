@@ -42,7 +42,8 @@ void sj_json_string(struct sj_json *w, const char *text);
 void sj_json_bool(struct sj_json *w, bool value);
 void sj_json_uint(struct sj_json *w, uint64_t value);
 
-/* Must be finite: JSON has no other numbers. Nine significant digits. */
+/* Must be finite: JSON has no other numbers. Thirteen significant digits: those of a sum over a billion
+ * values, such as a log-likelihood, have three behind the point. */
 void sj_json_real(struct sj_json *w, double value);
 
 /* Nanoseconds as seconds, exactly. */

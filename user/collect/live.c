@@ -194,9 +194,9 @@ static int measure(struct live *l, const struct sj_live_control *control, struct
             if (l->sink->tick && l->sink->tick(l->sink->ctx, now, err))
                 return -1;
         }
-        if (fill > 0.25 && pause > POLL_LEAST_NS)
+        if (fill > 0.4 && pause > POLL_LEAST_NS)
             pause /= 2;
-        else if (fill < 0.05 && pause < POLL_MOST_NS)
+        else if (fill < 0.2 && pause < POLL_MOST_NS)
             pause += MS;
         uint64_t left = deadline - now;
         uint64_t ns = pause < left ? pause : left;

@@ -198,7 +198,7 @@ static int on_data(struct sj_assembler *a, struct sj_connection *c, const struct
     struct sj_feeding f = {.table = &a->table, .c = c};
     sj_feed_ask(&f, rec->h.hint, (const uint8_t *)(rec + 1), rec->captured, rec->len);
     a->stats.cut_off += f.dropped;
-    a->stats.lower_bound |= f.lost && rec->captured < rec->len;
+    a->stats.lower_bound |= rec->captured < rec->len && (c->wanted || c->begun + f.begun > 1);
     c->ignore |= f.ignore;
     c->lost |= f.lost;
     c->ended |= f.ended;
@@ -282,7 +282,7 @@ static int take_asks(struct sj_assembler *a, struct sj_feeding *f, const struct 
         sj_feed_ask(f, turn->h.hint, sj_turn_payload(turn), turn->ask_captured, turn->ask_len);
     if (turn->bytes_ask > c->ask_fed && (told || turn->ask_len))
         sj_feed_ask(f, turn->h.hint, NULL, 0, turn->bytes_ask - c->ask_fed);
-    a->stats.lower_bound |= f->lost && c->begun + f->begun > 0;
+    a->stats.lower_bound |= f->lost && c->begun + f->begun > 0; /* behind what was captured there was more */
     bool seen = told || turn->ask_captured;
     bool untimed = c->tail && !c->tail->timed;
     struct sj_pending *waiting = sj_pending_unanswered(c);

@@ -34,8 +34,8 @@ static void set_status(struct sj_pending *p, const struct sj_message *m)
 }
 
 /*
- * An answer that nobody waits for: in a pipeline, to an ask that lay behind the captured bytes. Elsewhere it is none of a
- * request (a server's parting 408).
+ * An answer that nobody waits for: in a pipeline, to an ask that lay behind the captured bytes. Elsewhere it is none of
+ * a request (a server's parting 408).
  */
 static struct sj_pending *unseen_ask(struct sj_feeding *f)
 {

@@ -21,19 +21,6 @@ static void put_count(struct sj_json *w, const char *key, double n)
     sj_json_uint(w, (uint64_t)n);
 }
 
-/*
- * A log-likelihood with all its digits: that of a million values has seven before the point, and three behind it are
- * wanted.
- */
-static void put_exact(struct sj_json *w, const char *key, double value)
-{
-    if (!isfinite(value))
-        return;
-    sj_json_key(w, key);
-    sj_out_printf(w->out, "%.13g", value);
-    w->after_key = false;
-}
-
 static void put_interval(struct sj_json *w, const char *key, struct sj_interval i)
 {
     if (!isfinite(i.low) || !isfinite(i.high))
@@ -121,9 +108,9 @@ static void put_fit(struct sj_json *w, const struct sj_fit_view *v, int i)
     sj_json_object(w);
     put_string(w, "family", fit->family->name);
     put_parameters(w, fit);
-    put_exact(w, "loglik", fit->loglik);
-    put_exact(w, "aic", fit->aic);
-    put_exact(w, "bic", fit->bic);
+    sj_json_key_real(w, "loglik", fit->loglik);
+    sj_json_key_real(w, "aic", fit->aic);
+    sj_json_key_real(w, "bic", fit->bic);
     put_goodness(w, &fit->goodness);
     sj_json_key_real(w, "weight", fit->weight);
     put_quantiles(w, fit);
@@ -254,7 +241,7 @@ void sj_counts_json(struct sj_out *out, const struct sj_rates *r)
     sj_json_object(&w);
     sj_json_key_real(&w, "rate", r->rate);
     put_interval(&w, "rate_ci", r->rate_ci);
-    put_exact(&w, "loglik", r->poisson_loglik);
+    sj_json_key_real(&w, "loglik", r->poisson_loglik);
     put_chi2(&w, r->poisson_chi2, r->poisson_chi2_df, r->poisson_chi2_p);
     sj_json_object_end(&w);
     if (r->has_negative_binomial) {
@@ -262,7 +249,7 @@ void sj_counts_json(struct sj_out *out, const struct sj_rates *r)
         sj_json_object(&w);
         sj_json_key_real(&w, "size", r->size);
         sj_json_key_real(&w, "mean", r->rate);
-        put_exact(&w, "loglik", r->negative_binomial_loglik);
+        sj_json_key_real(&w, "loglik", r->negative_binomial_loglik);
         sj_json_object_end(&w);
     }
     sj_json_key_real(&w, "dispersion", r->dispersion);

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/timefmt.h"
+#include "export/fit_json.h"
 
 #define NS_PER_S 1e9
 
@@ -158,6 +159,7 @@ static void put_service(struct sj_json *w, const struct sj_report *r, const stru
     struct sj_summed sum = sj_summed_service(s);
     struct sj_interval p99, errors;
     bool bounded = sj_report_interval(s, .99, &p99);
+    const struct sj_fit_result *fit = sj_report_fit(r, s);
     sj_report_error_ratio(s, &errors);
 
     sj_json_object_lines(w);
@@ -179,6 +181,10 @@ static void put_service(struct sj_json *w, const struct sj_report *r, const stru
     put_count(w, "unparsed", s->cell->unparsed);
     put_count(w, "no_arrival", s->cell->no_arrival);
     put_total(w, s->total, bounded ? &p99 : NULL);
+    if (fit) {
+        sj_json_key(w, "fit");
+        sj_fit_json_best(w, fit);
+    }
     put_stages(w, r, s->role, &sum);
     put_operations(w, r, s);
     sj_json_object_end(w);

@@ -24,6 +24,7 @@ static const struct {
     {"inet_sock_set_state", "connections and their roles cannot be seen"},
     {"sched_switch", "stages oncpu, runq, blocked are off"},
     {"sched_wakeup", "stages oncpu, runq, blocked are off"},
+    {"signal_generate", "stages oncpu, runq, blocked are off"},
 };
 
 #define TRACEPOINTS (sizeof(tracepoints) / sizeof(tracepoints[0]))
@@ -90,14 +91,14 @@ int sj_kernel_require(const char *probe_set, struct sj_err *err)
 
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err)
 {
+    if (log_bytes >= 64U << 20)
+        return sj_fail(err, EX_OSERR, "the kernel refuses buffers of %u MiB for each of %u CPUs: try a smaller --ring",
+                       log_bytes >> 20, cpus);
     if (error == EPERM || error == EACCES)
         return sj_fail(err, EX_NOPERM,
                        "the kernel refused the BPF programs (%s): run as root, or with CAP_BPF and CAP_PERFMON; "
                        "lockdown is %s",
                        strerror(error), sj_kernel_lockdown());
-    if (log_bytes >= 64U << 20)
-        return sj_fail(err, EX_OSERR, "the kernel refuses buffers of %u MiB for each of %u CPUs: try a smaller --ring",
-                       log_bytes >> 20, cpus);
     if (error == EMFILE || error == ENFILE)
         return sj_fail(err, EX_OSERR, "too many open files: raise the limit (ulimit -n) to 64 or more");
     if (error == ENOMEM || error == E2BIG)

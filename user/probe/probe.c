@@ -58,6 +58,7 @@ static void configure(struct socket_bpf *skel, const struct sj_measure_options *
     if (!skel->rodata->cfg_clock) {
         bpf_program__set_autoload(skel->progs.on_switch, false);
         bpf_program__set_autoload(skel->progs.on_wakeup, false);
+        bpf_program__set_autoload(skel->progs.on_signal, false);
     }
 }
 
@@ -108,6 +109,7 @@ static int attach(struct sj_probe *p, struct sj_err *err)
         return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
     if (attach_one(s->progs.on_state, &s->links.on_state, err) || walk_old_sockets(p, 1, err) ||
         attach_one(s->progs.on_wakeup, &s->links.on_wakeup, err) ||
+        attach_one(s->progs.on_signal, &s->links.on_signal, err) ||
         attach_one(s->progs.on_switch, &s->links.on_switch, err) ||
         attach_one(s->progs.on_send, &s->links.on_send, err) || attach_one(s->progs.on_recv, &s->links.on_recv, err) ||
         attach_one(s->progs.on_data_ready, &s->links.on_data_ready, err))

@@ -33,6 +33,12 @@ void sj_report_error_ratio(const struct sj_service_view *s, struct sj_interval *
     *out = (struct sj_interval){(double)s->cell->errors / n, (double)(s->cell->errors + s->counted) / n};
 }
 
+const struct sj_fit_result *sj_report_fit(const struct sj_report *r, const struct sj_service_view *s)
+{
+    size_t i = (size_t)(s - r->snapshot->services);
+    return r->fits && i < SJ_REPORT_FITS ? r->fits->of[i] : NULL;
+}
+
 struct sj_summed sj_summed_service(const struct sj_service_view *s)
 {
     return (struct sj_summed){s->cell, s->total, s->counted, s->counted ? s->counted_stage_ns : NULL};

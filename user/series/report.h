@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/quantile.h"
+#include "series/report_fit.h"
 #include "series/series.h"
 #include "source.h"
 
@@ -10,6 +11,7 @@ struct sj_report {
     const struct sj_measurement *measurement;
     const struct sj_outcome *outcome;
     const struct sj_snapshot *snapshot;
+    const struct sj_report_fits *fits; /* NULL: none wanted */
 };
 
 /* The confidence level of all intervals. */
@@ -29,6 +31,9 @@ bool sj_report_interval(const struct sj_service_view *s, double p, struct sj_int
 
 /* Errors over requests. Of counted turns nobody knows whether they were errors: then low and high differ. */
 void sj_report_error_ratio(const struct sj_service_view *s, struct sj_interval *out);
+
+/* What was fitted to a service of the report's snapshot; NULL when nothing was. */
+const struct sj_fit_result *sj_report_fit(const struct sj_report *r, const struct sj_service_view *s);
 
 /* A set of requests as one line of a report: a service with its counted turns, or an operation of it. */
 struct sj_summed {

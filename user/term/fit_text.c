@@ -223,23 +223,27 @@ int sj_fit_text(struct sj_out *out, const struct sj_screen *screen, const struct
     return rc;
 }
 
-void sj_fit_text_best(struct sj_out *out, const struct sj_fit_result *result)
+void sj_fit_text_best(struct sj_out *out, const struct sj_fit_result *result, const char *between)
 {
     const struct sj_fit *fit = &result->fits[0];
+    const struct sj_tail *tail = &result->tail;
     double error = fit->goodness.max_quantile_error;
+    char percent[SJ_PERCENT_SIZE];
 
-    if (!result->has_best)
-        return;
-    sj_out_text(out, fit->family->name);
-    if (error < 10)
-        sj_out_printf(out, " (quantiles within %.2g %%)", 100 * error);
-    sj_out_text(out, ", ");
-    if (result->has_tail && result->tail.extrapolation.reach >= SJ_REACH_P999) {
-        put_quantile(out, "p99.9", result->tail.quantile[SJ_BOOT_P999],
-                     result->tail.boot.replicates ? &result->tail.boot.quantile[SJ_BOOT_P999] : NULL);
-        return;
-    }
-    put_extrapolation(out, &result->extrapolation);
+    sj_out_text(out, result->has_best ? fit->family->name : "no family");
+    if (result->has_best && error < 10)
+        sj_out_printf(out, " (quantiles within %s %%)", sj_percent(percent, error));
+    else if (result->has_best && !isnan(error))
+        sj_out_text(out, " (misses quantiles by more than 1000 %)");
+    sj_out_text(out, between);
+    if (result->has_tail && tail->extrapolation.reach >= SJ_REACH_P999 && isfinite(tail->quantile[SJ_BOOT_P999]))
+        put_quantile(out, "p99.9", tail->quantile[SJ_BOOT_P999],
+                     tail->boot.replicates ? &tail->boot.quantile[SJ_BOOT_P999] : NULL);
+    else if (result->has_best && result->extrapolation.reach >= SJ_REACH_P999)
+        put_quantile(out, "p99.9", sj_fit_quantile(fit, sj_boot_p[SJ_BOOT_P999]),
+                     result->boot.replicates ? &result->boot.quantile[SJ_BOOT_P999] : NULL);
+    else
+        sj_out_text(out, "no fit holds up to p99.9");
 }
 
 /* ---- the plot ------------------------------------------------------------------------------------------------------

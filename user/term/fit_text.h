@@ -17,10 +17,11 @@ void sj_fit_plot(struct sj_out *out, const struct sj_screen *screen, const struc
                  const struct sj_fit *fit);
 
 /*
- * One line for a report, without its end: "lognormal (quantiles within 3 %), p99.9 41.2 ms (36.7 ms to 45.2 ms)"; why
- * not further, where it is not to be trusted. Nothing when no family ranks.
+ * For a report, without the end of the line: "lognormal (quantiles within 3.0 %), p99.9 41.2 ms (36.7 ms to 45.2 ms)",
+ * with `between` in place of its comma and space. The p99.9 is that of the tail, or that of the best family where the
+ * tail cannot be trusted so far; where neither can, it says so.
  */
-void sj_fit_text_best(struct sj_out *out, const struct sj_fit_result *result);
+void sj_fit_text_best(struct sj_out *out, const struct sj_fit_result *result, const char *between);
 
 /* Event counts: Poisson or negative binomial. */
 void sj_counts_text(struct sj_out *out, const struct sj_rates *rates);

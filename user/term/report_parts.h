@@ -16,5 +16,5 @@ char *sj_percent(char out[SJ_PERCENT_SIZE], double share);
 /* The name of a row: "?" when it is unknown, "other" for what is beyond the limits. */
 const char *sj_service_name(const struct sj_service_view *s);
 
-/* Where the time of the busiest services went, a bar for each stage. 0 or -ENOMEM. */
+/* Where the time of the busiest services went, a bar for each stage, and what fits their totals. 0 or -ENOMEM. */
 int sj_report_stages(struct sj_out *out, const struct sj_screen *screen, const struct sj_report *r);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "term/fit_text.h"
 #include "term/report_parts.h"
 #include "term/table.h"
 
@@ -83,6 +84,27 @@ static void put_title(struct sj_out *out, const struct sj_screen *screen, const 
     sj_out_text(out, "\n");
 }
 
+/* Has it anything to say about stages: is there one with a share that would be shown? */
+static bool tells_stages(const struct sj_report *r, const struct sj_service_view *s)
+{
+    struct sj_summed sum = sj_summed_service(s);
+    for (int i = 0; i < SJ_STAGE_MAX_; i++)
+        if (sj_summed_has_stage(&sum, r, s->role, (enum sj_stage)i) &&
+            sj_summed_stage_share(&sum, (enum sj_stage)i) >= SHARE_SHOWN)
+            return true;
+    return false;
+}
+
+/* "fit: lognormal (quantiles within 3.0 %), p99.9 41.2 ms (36.7 ms to 45.2 ms)", on two lines where one is too long. */
+static void put_fit(struct sj_out *out, const struct sj_screen *screen, const struct sj_fit_result *fit)
+{
+    if (!fit)
+        return;
+    sj_out_text(out, "  fit: ");
+    sj_fit_text_best(out, fit, is_narrow(screen) ? ",\n       " : ", ");
+    sj_out_text(out, "\n");
+}
+
 static int put_service(struct sj_out *out, const struct sj_screen *screen, const struct sj_report *r,
                        const struct sj_service_view *s)
 {
@@ -104,20 +126,10 @@ static int put_service(struct sj_out *out, const struct sj_screen *screen, const
             sj_summed_stage_share(&sum, (enum sj_stage)i) >= SHARE_SHOWN)
             stage_row(t, screen, &sum, (enum sj_stage)i);
     put_title(out, screen, s);
-    int rc = sj_table_print(t, out, screen, 2, true);
+    int rc = tells_stages(r, s) ? sj_table_print(t, out, screen, 2, true) : 0;
     sj_table_free(t);
+    put_fit(out, screen, sj_report_fit(r, s));
     return rc;
-}
-
-/* Has it anything to say about stages: is there one with a share that would be shown? */
-static bool tells_stages(const struct sj_report *r, const struct sj_service_view *s)
-{
-    struct sj_summed sum = sj_summed_service(s);
-    for (int i = 0; i < SJ_STAGE_MAX_; i++)
-        if (sj_summed_has_stage(&sum, r, s->role, (enum sj_stage)i) &&
-            sj_summed_stage_share(&sum, (enum sj_stage)i) >= SHARE_SHOWN)
-            return true;
-    return false;
 }
 
 int sj_report_stages(struct sj_out *out, const struct sj_screen *screen, const struct sj_report *r)
@@ -125,7 +137,7 @@ int sj_report_stages(struct sj_out *out, const struct sj_screen *screen, const s
     size_t shown = 0;
     for (size_t i = 0; i < r->snapshot->n_services && shown < SERVICES_SHOWN; i++) {
         const struct sj_service_view *s = &r->snapshot->services[i];
-        if (!tells_stages(r, s))
+        if (!tells_stages(r, s) && !sj_report_fit(r, s))
             continue;
         shown++;
         if (put_service(out, screen, r, s) < 0)

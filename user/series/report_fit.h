@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include "model/fit.h"
+#include "series/series.h"
+
+/* Only the services with most requests are fitted, and only those with enough of them. */
+#define SJ_REPORT_FITS 16
+#define SJ_REPORT_FIT_REQUESTS 100
+
+/*
+ * Replicates of the tail's bootstrap, the fewest that tell an interval at 95 %: its bounds are then their extremes.
+ * The best family gets none.
+ */
+#define SJ_REPORT_FIT_REPLICATES 39
+
+/* The distributions of a report's services. */
+struct sj_report_fits {
+    struct sj_fit_result
+        *of[SJ_REPORT_FITS]; /* owned; of the first services of the snapshot, NULL where there is none */
+};
+
+/*
+ * Fits the totals of the snapshot's services, counted turns included; takes some 30 ms for each. A service whose
+ * requests cannot be fitted has no result. -1 and EX_OSERR when there is no memory; *out is untouched then. *out is
+ * released by sj_report_fits_free().
+ */
+int sj_report_fits_make(const struct sj_snapshot *snap, struct sj_report_fits *out, struct sj_err *err);
+void sj_report_fits_free(struct sj_report_fits *fits);
