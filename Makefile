@@ -42,7 +42,7 @@ BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
 
-PACKAGES := libbpf libelf zlib gsl jansson libcap-ng libseccomp ncursesw
+PACKAGES := libbpf libelf zlib gsl jansson
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition -Wvla \
 	-Wwrite-strings -Wundef -Wpointer-arith -Wformat=2 -Wcast-qual -Wredundant-decls -Wimplicit-fallthrough

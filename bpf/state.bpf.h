@@ -263,6 +263,7 @@ static __always_inline struct sj_log *my_log(void)
     return bpf_map_lookup_elem(&logs, &cpu);
 }
 
+#define COST_MOST 20000  /* a run that took longer was interrupted: it counts as this many ns */
 #define COST_PERIOD 1021 /* prime, so that no pattern of probes keeps in step with it */
 
 /* Every COST_PERIOD-th run of a probe is timed. Returns the start, or 0. */
@@ -279,6 +280,7 @@ static __always_inline void cost_end(struct sj_counters *k, __u64 start)
 {
     if (!start)
         return;
-    k->cost_ns += bpf_ktime_get_ns() - start;
+    __u64 ns = bpf_ktime_get_ns() - start;
+    k->cost_ns += ns < COST_MOST ? ns : COST_MOST;
     k->cost_samples++;
 }

@@ -70,7 +70,7 @@ static int run(int argc, char **argv)
     struct sj_err err = {.status = EX_OK}, out_err = {.status = EX_OK};
     struct sj_out out;
     unsigned n = sj_kernel_features(features);
-    int status = sj_kernel_require(NULL, &err) ? err.status : EX_OK;
+    int status = sj_kernel_require(NULL, false, &err) ? err.status : EX_OK;
     if (sj_out_init(&out, STDOUT_FILENO, "standard output", &out_err))
         return sj_complain(out_err.status, "%s", out_err.text);
     if (json)

@@ -45,14 +45,6 @@ static int set_json(struct sj_measure_options *o, const char *value, struct sj_e
     return 0;
 }
 
-static int set_map(struct sj_measure_options *o, const char *value, struct sj_err *err)
-{
-    (void)value;
-    (void)err;
-    o->map = true;
-    return 0;
-}
-
 static int set_output(struct sj_measure_options *o, const char *value, struct sj_err *err)
 {
     if (!*value)
@@ -120,13 +112,12 @@ static const struct row rows[] = {
     {"from", 0, 'f', "FILE", "read a recording, or what trace --json wrote; - is standard input", set_from},
     {"json", 0, 'j', NULL, "write JSON", set_json},
     {"output", 'o', 'o', "FILE", "write to FILE", set_output},
-    {"map", 0, 'm', NULL, "show who calls whom", set_map},
     {"fit", 0, 't', "none", "fit no distributions", set_fit},
     {"pid", 'p', '=', "PID", "only this process", NULL},
     {"comm", 0, '=', "NAME", "only processes of this name", NULL},
     {"port", 0, '=', "PORT", "only this port of the answering side", NULL},
     {"cgroup", 0, '=', "PATH", "only this cgroup and those below it; a path below /sys/fs/cgroup", NULL},
-    {"container", 0, '=', "ID", "only this container: its name, or the beginning of its id", NULL},
+    {"container", 0, '=', "ID", "only this container: the beginning of its id", NULL},
     {"role", 0, '=', "ROLE", "only the side that answers (server) or that asks (client)", NULL},
     {"protocol", 0, '=', "NAME", "only this protocol: http, tls, unknown", NULL},
     {"operation", 0, '=', "GLOB", "only operations like this: 'GET /users/*'", NULL},
@@ -134,7 +125,7 @@ static const struct row rows[] = {
     {"stages", 0, '*', "MODE", "none, queue, or all (default): how much of a request's time is told apart", set_stages},
     {"payload", 0, '*', "MODE", "auto (default), or off: look at no bytes, every protocol is unknown", set_payload},
     {"ring", 0, '*', "SIZE", "memory for events on their way from the kernel: 256KiB, 8MiB", set_ring},
-    {"probe-set", 0, '*', "NAME", "socket or syscall (default: what this kernel offers)", set_probe_set},
+    {"probe-set", 0, '*', "NAME", "socket, the only one that is built in", set_probe_set},
     {"label", 0, '*', "TEXT", "a name for what is measured, such as a release", set_label},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))
@@ -178,7 +169,7 @@ static int print_help(const struct sj_command *cmd, const char *accepts)
     if (sj_out_init(&out, STDOUT_FILENO, "standard output", &err) < 0)
         return sj_complain(err.status, "%s", err.text);
     sj_out_printf(&out, "Usage: sojourn %s\n\n%s.\n", cmd->usage, cmd->summary);
-    help_rows(&out, accepts, "Options", "dfjomt");
+    help_rows(&out, accepts, "Options", "dfjot");
     if (cmd->options)
         sj_out_text(&out, cmd->options);
     sj_out_printf(&out, "  %-22s %s\n", "-h, --help", "print this");

@@ -21,7 +21,6 @@ struct sj_measure_options {
     const char *label;
     const char *from; /* --from FILE, NULL: live */
     bool json;
-    bool map;
     const char *fit;    /* NULL: default; "none" */
     const char *output; /* -o FILE */
     char **child;       /* argv of `-- COMMAND...`, NULL-terminated; NULL without */
@@ -29,7 +28,7 @@ struct sj_measure_options {
 
 /*
  * Parses argv for cmd. `accepts` is a string of letters naming the groups that the command takes besides the filters:
- * 'd' duration, 'f' --from, 'j' --json, 'o' -o FILE, 'm' --map, 't' --fit, 'c' `-- COMMAND`.
+ * 'd' duration, 'f' --from, 'j' --json, 'o' -o FILE, 't' --fit, 'c' `-- COMMAND`.
  * Returns 0 to go on; otherwise *status is the exit status and everything has been said (help, usage errors).
  */
 int sj_options_parse(const struct sj_command *cmd, const char *accepts, int argc, char **argv,

@@ -264,6 +264,7 @@ static int finish(struct live *l, double cpu_before, struct sj_err *err)
     c->unparsed = l->unparsed;
     c->cut_off = stats.cut_off + (cut > cut_told ? cut - cut_told : 0) + vanished(&k, open);
     c->lost = k.lost + k.no_state + l->collector.refused + sj_probe_misses(l->probe);
+    c->detail_lost = k.lost_data + k.lost_conn + k.no_clock;
     out.duration_s = (double)(end - l->measurement.start_mono_ns) / 1e9;
     double requests = (double)(stats.detailed + c->counted_only);
     out.kernel_seconds_per_request = NAN;

@@ -7,6 +7,7 @@
 
 #include "request.h"
 
+/* clang-format off */
 /*
  * The recording format, shared by its writer and its reader and by nobody else.
  *
@@ -15,24 +16,27 @@
  * kind HEADER, any number of REQUESTS, any number of COUNTED, one END. A file without END was cut off; what lies before
  * the cut is valid.
  *
- * A block is a head of five 32-bit integers and a body of `stored` bytes:
- *     kind, raw (bytes of the body once inflated), stored, CRC-32 of the stored bytes, CRC-32 of the head before this
- * field The body is raw DEFLATE (RFC 1951) when stored < raw, and plain when they are equal; stored > raw does not
- * happen.
+ * A block is a head of five 32-bit integers and a body of `stored` bytes. The head: kind, raw (bytes of the body once
+ * inflated), stored, CRC-32 of the stored bytes, CRC-32 of the head before this field. The body is raw DEFLATE (RFC 1951)
+ * when stored < raw, and plain when they are equal; stored > raw does not happen.
  *
- * HEADER   strings host, label, probe set; varints stages, real time, monotonic time
- * COUNTED  string service; varints role, protocol, port, lower bound (0 or 1), number of stages, their sums; a
- * histogram as in model/hist_codec.h END      varints duration, kernel seconds per request, CPU ratio (bits of a double
- * each), detailed, counted only, unparsed, cut off, lost, lower bound REQUESTS varints flags (1: all dictionaries are
- * empty again), number of requests, and the length of each column (enum below); then the columns. What repeats is told
- * once, in DEFS, and named by its number from then on: who      strings service, comm, container, unix path; varints
- * role, protocol, port, pid, cgroup endpoint varints family, port, n, then n bytes of address (the rest of it is zero)
- *            what     strings operation, status; varint flags
- *          WHO, LOCAL, PEER, WHAT hold numbers counted from 1; 0 is the next definition, which gets the next number.
- *          Times are kept as what no stage explains, so that a usual request spends no byte on its total: END is the
- * end (start + total) less that of the request before, folded; SHAPE a bit mask of the slots that are not 0; the slots
- * follow, each in a column of its own. All of this arithmetic is modulo 2^64, so any request comes back.
+ * HEADER    strings host, label, probe set; varints stages, real time, monotonic time
+ * COUNTED   string service; varints role, protocol, port, lower bound (0 or 1), number of stages, their sums; a
+ *           histogram as in model/hist_codec.h
+ * END       varints duration, kernel seconds per request, CPU ratio (bits of a double each), detailed, counted only,
+ *           unparsed, cut off, lost, lower bound
+ * REQUESTS  varints flags (1: all dictionaries are empty again), number of requests, and the length of each column (enum
+ *           below); then the columns. What repeats is told once, in DEFS, and named by its number from then on:
+ *             who       strings service, comm, container, unix path; varints role, protocol, port, pid, cgroup
+ *             endpoint  varints family, port, n, then n bytes of address (the rest of it is zero)
+ *             what      strings operation, status; varint flags
+ *           WHO, LOCAL, PEER, WHAT hold numbers counted from 1; 0 is the next definition, which gets the next number.
+ *           Times are kept as what no stage explains, so that a usual request spends no byte on its total: END is the
+ *           end (start + total) less that of the request before, folded; SHAPE a bit mask of the slots that are not 0;
+ *           the slots follow, each in a column of its own. All of this arithmetic is modulo 2^64, so any request comes
+ *           back.
  */
+/* clang-format on */
 #define SJ_RECORDING_MAGIC "\x89SJREC\x1a\n"
 #define SJ_RECORDING_MAGIC_LEN 8
 #define SJ_RECORDING_VERSION 1

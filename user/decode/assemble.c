@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 
+/* clang-format off */
 /*
  * Records of one connection come in the order in which the kernel side made them:
  *
- *   CONN                       who it is; again when another process takes it over
- *   DATA...                    pieces of a long ask
- *   TURN                       the first answer byte: times, stages, the ask (when it was short), the answer's
- * beginning TURN continued...          further answers of a pipeline TAIL                       the answer went on CUT
- * | CLOSE
+ *   CONN               who it is; again when another process takes it over
+ *   DATA...            pieces of a long ask
+ *   TURN               the first answer byte: times, stages, the ask when it was short, the answer's beginning
+ *   TURN continued...  further answers of a pipeline
+ *   TAIL               the answer went on
+ *   CUT | CLOSE
  *
  * A request is over when the next turn begins, when its connection closes, or when nothing happened for a while: only
  * then is it known that no reset spoilt its answer.
  */
+/* clang-format on */
 #include "decode/assemble.h"
 
 #include <stdio.h>

@@ -200,6 +200,8 @@ static void put_completeness(struct sj_json *w, const struct sj_completeness *c)
     put_count(w, "unparsed", c->unparsed);
     put_count(w, "cut_off", c->cut_off);
     put_count(w, "lost", c->lost);
+    if (c->detail_lost)
+        put_count(w, "detail_lost", c->detail_lost);
     if (c->lower_bound) {
         sj_json_key(w, "lower_bound");
         sj_json_bool(w, true);

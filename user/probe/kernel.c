@@ -22,12 +22,13 @@ static const struct {
     {"sock_recv_length", "needs Linux 6.3: receiving cannot be seen"},
     {"sock_send_length", "needs Linux 6.3: sending cannot be seen"},
     {"inet_sock_set_state", "connections and their roles cannot be seen"},
-    {"sched_switch", "stages oncpu, runq, blocked are off"},
-    {"sched_wakeup", "stages oncpu, runq, blocked are off"},
-    {"signal_generate", "stages oncpu, runq, blocked are off"},
+    {"sched_switch", "without it only --stages queue or none can be measured"},
+    {"sched_wakeup", "without it only --stages queue or none can be measured"},
+    {"signal_generate", "without it only --stages queue or none can be measured"},
 };
 
 #define TRACEPOINTS (sizeof(tracepoints) / sizeof(tracepoints[0]))
+#define CLOCKLESS 4 /* the first ones are needed in any case, the others by the thread clock */
 
 static bool have_tracepoint(const struct btf *btf, const char *name)
 {
@@ -60,7 +61,7 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
     for (size_t i = 0; btf && i < TRACEPOINTS; i++)
         features[n++] = (struct sj_kernel_feature){.name = tracepoints[i].tracepoint,
                                                    .have = have_tracepoint(btf, tracepoints[i].tracepoint),
-                                                   .required = true,
+                                                   .required = i < CLOCKLESS,
                                                    .consequence = tracepoints[i].consequence};
     features[n++] = (struct sj_kernel_feature){.name = "rights",
                                                .have = have_rights(),
@@ -70,7 +71,7 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
     return n;
 }
 
-int sj_kernel_require(const char *probe_set, struct sj_err *err)
+int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err)
 {
     if (probe_set && strcmp(probe_set, "socket") != 0)
         return sj_fail(err, EX_UNAVAILABLE, "probe set %s is not built into this program; there is: socket", probe_set);
@@ -78,7 +79,7 @@ int sj_kernel_require(const char *probe_set, struct sj_err *err)
     unsigned n = sj_kernel_features(features);
     for (unsigned i = 0; i < n; i++) {
         const struct sj_kernel_feature *f = &features[i];
-        if (f->have || !f->required)
+        if (f->have || (!f->required && !clock))
             continue;
         if (strcmp(f->name, "rights") == 0)
             return sj_fail(err, EX_NOPERM, "no permission to load BPF programs: %s", f->consequence);

@@ -19,8 +19,11 @@ struct sj_kernel_feature {
 /* Fills features[0..n) and returns n. Needs no rights; what cannot be told without them is left out. */
 unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES]);
 
-/* Can requests be measured here with this probe set (NULL: any)? 0, or -1 with *err: EX_NOPERM or EX_UNAVAILABLE. */
-int sj_kernel_require(const char *probe_set, struct sj_err *err);
+/*
+ * Can requests be measured here with this probe set (NULL: any), and with the thread clock when that is wanted? 0, or -1
+ * with *err: EX_NOPERM or EX_UNAVAILABLE.
+ */
+int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err);
 
 /* Why did the kernel refuse the programs and their buffers (of log_bytes for each CPU)? Returns -1 with *err. */
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err);

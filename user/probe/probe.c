@@ -135,7 +135,7 @@ static int load(struct sj_probe *p, const struct sj_measure_options *opts, struc
 int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
 {
     libbpf_set_print(quiet);
-    if (sj_kernel_require(opts->probe_set, err))
+    if (sj_kernel_require(opts->probe_set, opts->stages == SJ_STAGES_ALL, err))
         return -1;
     int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)

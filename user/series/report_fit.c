@@ -4,9 +4,31 @@
 #include <math.h>
 #include <stdlib.h>
 
+/* A fit that puts a quantile at more than twice what was measured does not do so by chance. */
+#define ERROR_HOPELESS 1
+
+/* Judges the best family once more, with a bootstrap. */
+static int bootstrap_best(const struct sj_sample *s, struct sj_fit_result *r, struct sj_err *err)
+{
+    struct sj_fit_options options = sj_fit_defaults();
+    struct sj_fit_result again;
+
+    options.replicates = SJ_REPORT_FIT_REPLICATES;
+    options.tail = false;
+    for (int i = 0; i < SJ_FAMILY_MAX_; i++) {
+        if (sj_family_get((enum sj_family_id)i) == r->fits[0].family)
+            options.families = 1U << i;
+    }
+    if (sj_fit_all(s, &options, &again, err))
+        return -1;
+    r->boot = again.boot;
+    r->extrapolation = again.extrapolation;
+    return 0;
+}
+
 /*
- * The bootstrap of the best family costs several times what all fits do, that of the tail a fraction of them; and the
- * tail's is what bounds the quantiles that are not in the data.
+ * The bootstrap of a family can cost several times what all the fits do, that of the tail a fraction of it; so that of
+ * the family is left to where it decides something.
  */
 static int fit_sample(const struct sj_sample *s, struct sj_fit_result *out, struct sj_err *err)
 {
@@ -19,7 +41,11 @@ static int fit_sample(const struct sj_sample *s, struct sj_fit_result *out, stru
     if (sj_fit_all(s, &options, out, err))
         return -1;
     out->has_tail = sj_tail_fit(s, &tail, &out->tail, &why) == 0;
-    return why.status == EX_OSERR ? sj_fail(err, EX_OSERR, "%s", why.text) : 0;
+    if (why.status == EX_OSERR)
+        return sj_fail(err, EX_OSERR, "%s", why.text);
+    bool reaches = out->has_tail && out->tail.extrapolation.reach >= SJ_REACH_P999;
+    bool hopeless = !out->has_best || !(out->fits[0].goodness.max_quantile_error <= ERROR_HOPELESS);
+    return reaches || hopeless ? 0 : bootstrap_best(s, out, err);
 }
 
 /* The result for one service, or NULL; -1 only without memory. */

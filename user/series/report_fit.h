@@ -9,19 +9,18 @@
 #define SJ_REPORT_FIT_REQUESTS 100
 
 /*
- * Replicates of the tail's bootstrap, the fewest that tell an interval at 95 %: its bounds are then their extremes.
- * The best family gets none.
+ * Replicates of a bootstrap: the fewest that tell an interval at 95 %, whose bounds are then their extremes. The tail
+ * gets one; the best family only where the tail does not reach p99.9.
  */
 #define SJ_REPORT_FIT_REPLICATES 39
 
 /* The distributions of a report's services. */
 struct sj_report_fits {
-    struct sj_fit_result
-        *of[SJ_REPORT_FITS]; /* owned; of the first services of the snapshot, NULL where there is none */
+    struct sj_fit_result *of[SJ_REPORT_FITS]; /* owned; of the snapshot's first services, NULL where there is none */
 };
 
 /*
- * Fits the totals of the snapshot's services, counted turns included; takes some 30 ms for each. A service whose
+ * Fits the totals of the snapshot's services, counted turns included; takes some 20 to 100 ms for each. A service whose
  * requests cannot be fitted has no result. -1 and EX_OSERR when there is no memory; *out is untouched then. *out is
  * released by sj_report_fits_free().
  */

@@ -266,6 +266,10 @@ static void put_completeness(struct sj_out *out, const struct sj_screen *screen,
                   sj_count_human(some, c->unparsed));
     sj_out_printf(out, "; beside them %s cut off, %s%s lost%s\n", sj_count_human(all, c->cut_off),
                   sj_style_on(screen, lost), sj_count_human(n, c->lost), sj_style_off(screen, lost));
+    if (c->detail_lost)
+        sj_out_printf(out,
+                      "          %s details did not fit: ends of answers, payload, clocks; --ring gives more room\n",
+                      sj_count_human(n, c->detail_lost));
 }
 
 static void put_cost(struct sj_out *out, const struct sj_outcome *o)
