@@ -383,8 +383,9 @@ def other_namespaces(t):
         lines = m.select(role=role)
         # One per older connection may have been under way at the start, and one at the end.
         t.between(len(lines), len(served) - 8, at_most, f"namespaces: all of them as {role}")
-        t.equal({(line["protocol"], line["operation"], line["error"]) for line in lines},
-                {("http", "GET /x/:id", False)}, f"namespaces: known for what they are as {role}")
+        t.equal({(line["protocol"], line["operation"]) for line in lines}, {("http", "GET /x/:id")},
+                f"namespaces: known for what they are as {role}")
+        t.at_most(len([line for line in lines if line["error"]]), 4, f"namespaces: good but where killed as {role}")
         t.all([line for line in lines if ns(line["total"]) < MS],
               f"namespaces: none is faster than it can be as {role}")
         ends = ("local", "peer") if role == "server" else ("peer", "local")

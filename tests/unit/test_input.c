@@ -245,7 +245,7 @@ static void make_recording(bool whole)
     }
     struct sj_counted counted[] = {make_counted("nginx", SJ_ROLE_SERVER, 8080, 1000),
                                    make_counted("redis", SJ_ROLE_CLIENT, 6379, 500)};
-    struct sj_outcome outcome = {.duration_s = 1, .completeness = {100, 1500, 10, 3, 2, true}};
+    struct sj_outcome outcome = {.duration_s = 1, .completeness = {100, 1500, 10, 3, 2, 0, true}};
     for (int i = 0; i < 2; i++) {
         assert_int_equal(sink.counted(sink.ctx, &counted[i], &err), 0);
         sj_hist_free(&counted[i].total);

@@ -76,7 +76,6 @@ static void without_options_everything_is_measured(void **state)
     assert_null(o.child);
     assert_null(o.fit);
     assert_false(o.json);
-    assert_false(o.map);
     assert_int_equal(o.filter.pid, 0);
     assert_int_equal(o.filter.protocol, -1);
 }
@@ -86,7 +85,7 @@ static void options_arrive(void **state)
     (void)state;
     struct sj_measure_options o =
         parsed(EVERYTHING, "-d 1.5s -p 42 --port=8080 --role server --protocol http --operation GET* --slower 10ms "
-                           "--comm nginx --container abc --json --map --fit none -o out.rec --label v2 "
+                           "--comm nginx --container abc --json --fit none -o out.rec --label v2 "
                            "--stages queue --ring 64KiB --probe-set syscall");
     assert_int_equal(o.duration_ns, 1500000000);
     assert_int_equal(o.filter.pid, 42);
@@ -98,7 +97,6 @@ static void options_arrive(void **state)
     assert_string_equal(o.filter.comm, "nginx");
     assert_string_equal(o.filter.container, "abc");
     assert_true(o.json);
-    assert_true(o.map);
     assert_string_equal(o.fit, "none");
     assert_string_equal(o.output, "out.rec");
     assert_string_equal(o.label, "v2");

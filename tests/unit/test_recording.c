@@ -221,7 +221,7 @@ static void the_rest_comes_back(void **state)
     struct captured c = {0};
     struct sj_counted counted = some_counted();
     struct sj_outcome outcome = {.duration_s = 10.25,
-                                 .completeness = {UINT64_MAX, 40, 3, 4, 5, true},
+                                 .completeness = {UINT64_MAX, 40, 3, 4, 5, 0, true},
                                  .kernel_seconds_per_request = NAN,
                                  .user_cpu_ratio = 0.0125};
     struct bytes b = record(NULL, 0, &counted, &outcome);
