@@ -62,6 +62,7 @@ static __always_inline void clock_switch_in(struct thread *t, __u64 now)
     t->prev_in = t->in;
     t->in = now;
     t->running = 1;
+    t->acted = 0;
 }
 
 static __always_inline __u64 run_delay_of(struct task_struct *task)
@@ -69,11 +70,36 @@ static __always_inline __u64 run_delay_of(struct task_struct *task)
     return bpf_core_field_exists(task->sched_info.run_delay) ? task->sched_info.run_delay : 0;
 }
 
-/* The thread acts, or leaves, though it was not told that it came back. */
+#define SIGNAL_WAKES_NS 1000000
+
+/*
+ * A process that waits for events and is woken by a signal waited for a lock of the application's own making: so
+ * PostgreSQL waits for a row. A signal is told only after it has woken its receiver, who may run by then: so the sleep
+ * before is put right when the thread first acts, or leaves: not later, for then somebody has read the sums. Only its
+ * own CPU changes them.
+ */
+static __always_inline void clock_settle(struct thread *t)
+{
+    __u64 signal = t->signal;
+    if (!signal)
+        return;
+    t->signal = 0;
+    if (t->acted || t->cause != SJ_CAUSE_NET || signal < t->out || signal + SIGNAL_WAKES_NS < t->wake ||
+        signal > t->wake + SIGNAL_WAKES_NS)
+        return;
+    t->sum.blocked[SJ_CAUSE_NET] -= t->last_sleep;
+    t->sum.blocked[SJ_CAUSE_LOCK] += t->last_sleep;
+    t->cause = SJ_CAUSE_LOCK;
+}
+
+/* The thread acts, or leaves. It may not have been told that it came back. */
 static __always_inline void clock_mend(struct thread *t, struct task_struct *task, __u64 now)
 {
-    if (t->running)
+    if (t->running) {
+        clock_settle(t);
+        t->acted = 1;
         return;
+    }
     if (now < t->out)
         now = t->out;
     __u64 wake = t->wake;
@@ -81,6 +107,8 @@ static __always_inline void clock_mend(struct thread *t, struct task_struct *tas
         wake = t->out;
     __u64 waited = run_delay_of(task) - t->run_delay;
     clock_switch_in(t, waited < now - wake ? wake + waited : now);
+    clock_settle(t);
+    t->acted = 1;
 }
 
 /*

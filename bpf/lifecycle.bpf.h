@@ -213,7 +213,9 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
         e.len = (__u64)(__u32)ret;
         if (e.c->told_tgid != (__u32)e.task->tgid)
             announce(e.c);
-        if ((e.c->role == SJ_ROLE_SERVER) == receive)
+        if (receive && e.tp && (sk->sk_shutdown & SEND_SHUTDOWN) && e.c->role == SJ_ROLE_SERVER)
+            take_arrival(&e, 0); /* it cannot be answered: what a server drains before it closes is no ask */
+        else if ((e.c->role == SJ_ROLE_SERVER) == receive)
             turn_ask(&e);
         else
             turn_answer(&e);

@@ -106,16 +106,12 @@ int BPF_PROG(on_wakeup, struct task_struct *task)
     return 0;
 }
 
-/*
- * A process that waits for events and is woken by a signal waited for a lock of the application's own making: so
- * PostgreSQL waits for a row. The waker is not asked: a wake-up may be carried out by an interrupt of another CPU.
- */
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int sig, const void *info, struct task_struct *task)
 {
     struct thread *t = thread_of(task);
-    if (t && !t->running && t->cause == SJ_CAUSE_NET)
-        t->cause = SJ_CAUSE_LOCK;
+    if (t)
+        t->signal = bpf_ktime_get_ns();
     return 0;
 }
 

@@ -24,6 +24,7 @@
 #define SOCK_STREAM 1
 #define IPPROTO_TCP 6
 #define RCV_SHUTDOWN 1
+#define SEND_SHUTDOWN 2
 #define SHUTDOWN_MASK 3
 #define MSG_PEEK 2
 #define MSG_TRUNC 0x20
@@ -143,9 +144,11 @@ struct thread {
     __u64 last_sleep;
     struct reading sum;
     __u64 run_delay; /* the kernel's own account of waits for a CPU, when it left */
+    __u64 signal;    /* when a signal was sent to it, not yet looked at */
     __u32 cause;
     __u16 loop; /* it slept waiting for any event: whose turn comes next is not known */
-    __u16 running;
+    __u8 running;
+    __u8 acted; /* it has received or sent since it came back, so its sums were read */
     __u64 owner, owner_turn;
     __u64 mark;     /* sum.on when the owner's CPU time was last put to its account */
     __u64 slept_on; /* sum.on when it went to wait for any event */

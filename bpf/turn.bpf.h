@@ -30,12 +30,11 @@ static __always_inline void turn_tail(struct sj_counters *k, struct sj_log *log,
 /* ---- the ask ---- */
 
 /* recv has taken bytes: the arrival stamp is used up. Returns it; 0 when there was none. */
-static __always_inline __u64 take_arrival(struct event *e, __u64 now, bool *leftover)
+static __always_inline __u64 take_arrival(struct event *e, __u64 now)
 {
     struct conn *c = e->c;
     __u64 arrival = c->ready;
     c->ready = 0;
-    *leftover = c->leftover;
     c->leftover = 0;
     /* In this order: what arrives from here on stamps itself, what arrived before has not been read. */
     if (has_unread(e->sk, e->tp) && !c->ready) {
@@ -110,7 +109,8 @@ static __always_inline void turn_ask(struct event *e)
     bool begins = STATE_OF(word) != ASKED;
     if (e->receive) {
         now = taken(e->tp);
-        arrival = take_arrival(e, now, &leftover);
+        leftover = c->leftover;
+        arrival = take_arrival(e, now);
     } else {
         now = departure(e->sk, e->tp, c->last);
     }
@@ -348,11 +348,11 @@ static __always_inline void turn_answer(struct event *e)
     struct conn *c = e->c;
     __u32 word = c->word;
     __u64 stamp, readable = 0;
-    bool leftover, look = false, further = false;
+    bool look = false, further = false;
     struct user_buffer b;
     if (e->receive) {
         stamp = taken(e->tp);
-        readable = take_arrival(e, stamp, &leftover);
+        readable = take_arrival(e, stamp);
         if (cfg_clock)
             clock_at_reply(e);
     } else {

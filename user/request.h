@@ -80,7 +80,7 @@ struct sj_completeness {
     uint64_t cut_off;
     uint64_t lost;
     uint64_t detail_lost; /* pieces of payload, ends of answers and thread clocks that could not be told: live only */
-    bool lower_bound; /* counted_only holds turns of pipelined connections */
+    bool lower_bound;     /* counted_only holds turns of pipelined connections */
 };
 
 const char *sj_stage_name(enum sj_stage stage);       /* "queue", ...; "" when out of range */

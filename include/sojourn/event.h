@@ -171,12 +171,12 @@ struct sj_counters {
     __u64 lost;                    /* seen, but neither told nor counted */
     __u64 lost_data;               /* pieces of payload that did not fit */
     __u64 lost_conn;               /* connections or tails that did not fit */
-    __u64 no_state;     /* no memory for the state of a socket */
-    __u64 no_clock;     /* no memory for the clock of a thread */
-    __u64 cost_runs;    /* runs of the probes */
-    __u64 cost_samples; /* runs that were timed */
-    __u64 cost_ns;      /* their time */
-    __u64 cost_next;    /* runs until the next timed one */
+    __u64 no_state;                /* no memory for the state of a socket */
+    __u64 no_clock;                /* no memory for the clock of a thread */
+    __u64 cost_runs;               /* runs of the probes */
+    __u64 cost_samples;            /* runs that were timed */
+    __u64 cost_ns;                 /* their time */
+    __u64 cost_next;               /* runs until the next timed one */
 };
 
 /*

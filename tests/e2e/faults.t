@@ -136,22 +136,30 @@ def server_dies_in_a_request(t):
             t.equal(errors + m.completeness["cut_off"], 1, f"server killed in a request ({name}): it is a failure")
 
 
+def open_to(server):
+    s = socket.socket(socket.AF_UNIX if server.unix else socket.AF_INET)
+    s.settimeout(20)
+    s.connect(server.target())
+    return s
+
+
 def server_dies_in_an_answer(t):
     for name, listen in addresses():
         for how in ([], ["--chunked"]):
             kind = f"server killed in an answer ({name}, {'chunked' if how else 'of known length'})"
             with sjtest.Server("--model", "thread", *MIDDLE, *how, listen=listen) as server:
-                arguments = ["--port", server.port] if server.port else ["--pid", server.pid]
-                with sjtest.Measure(*arguments) as m:
-                    client = sjtest.Client(server, "--requests", 1)
-                    time.sleep(0.25)
+                arguments = ["--pid", server.pid] if server.unix else ["--port", server.port]
+                with sjtest.Measure(*arguments) as m, open_to(server) as s:
+                    s.sendall(b"GET /half HTTP/1.1\r\nHost: x\r\n\r\n")
+                    s.recv(65536)
+                    s.recv(65536)
                     server.process.kill()
-                    told = client.finish(fail=False)
-            t.equal(told["answered"], 0, f"{kind}: the answer stayed a piece")
+                    while s.recv(65536):
+                        pass
             t.equal(m.completeness["lost"], 0, f"{kind}: nothing is lost")
-            roles = ("server", "client") if server.port else ("server",)
+            roles = ("server",) if server.unix else ("server", "client")
             for role in roles:
-                good, bad = counts(m, role)
+                good, _ = counts(m, role)
                 if not how:
                     t.equal(good, 0, f"{kind}: no success ({role})", completeness=m.completeness)
                     continue
@@ -191,10 +199,10 @@ def client_leaves_the_queue(t):
         name = "client resets while queued" if rst else "client closes while queued"
         with sjtest.Server("--model", "single", "--sleep", "400ms") as server:
             with sjtest.Measure("--port", server.port, command="trace", settle=1.5) as m:
-                first = sjtest.Client(server, "--requests", 1, "--path", "/first")
-                time.sleep(0.15)
-                ask_and_leave(server, rst)
-                first.finish()
+                with open_to(server) as first:
+                    first.sendall(b"GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+                    ask_and_leave(server, rst)
+                    first.recv(65536)
         gone = [line for line in m.lines if line.get("operation") == "GET /gone"]
         t.all([line for line in gone if line["role"] == "client" and not line["error"]],
               f"{name}: no success for the client")
@@ -237,7 +245,8 @@ def reused_at_once(t):
     for role in ("server", "client"):
         t.equal(m.operations(role=role), {"GET /even": (n + 1) // 2, "GET /odd": n // 2},
                 f"{n} connections of one pair of ports and one descriptor ({role})", completeness=m.completeness)
-        t.equal(counts(m, role)[1], 0, f"a reset after the answer is no error ({role})")
+        # A server whose peer resets before it has acknowledged the answer cannot know that it was read. That is rare.
+        t.at_most(counts(m, role)[1], n // 50 if role == "server" else 0, f"a reset after the answer is no error ({role})")
     t.equal((m.completeness["cut_off"], m.completeness["lost"]), (0, 0), "none of them is cut off or lost")
     with sjtest.Server("--model", "thread") as server:
         with sjtest.Measure("--port", server.port) as m:
@@ -272,36 +281,46 @@ def connected_again(t):
 def stopped_server(t):
     with sjtest.Server("--model", "single", "--sleep", "10ms") as server:
         with sjtest.Measure("--port", server.port, command="trace") as m:
-            client = sjtest.Client(server, "--requests", 20, "--gap", "10ms")
-            time.sleep(0.1)
+            client = sjtest.Client(server, "--requests", 101, "--gap", "10ms")
+            sjtest.await_true(lambda: len(m.read()) >= 6, "the first requests")
             os.kill(server.pid, signal.SIGSTOP)
-            time.sleep(0.5)
+            time.sleep(1)
             os.kill(server.pid, signal.SIGCONT)
             client.finish()
     for role in ("server", "client"):
         lines = m.select(role=role)
-        t.equal(len(lines), 20, f"a stopped server: all are told ({role})")
-        t.at_least(max((line["total"] for line in lines), default=0), 0.45, f"a stopped server: one waited ({role})")
-        t.equal(len([line for line in lines if line["total"] > 0.3]), 1, f"a stopped server: and only one ({role})")
+        t.equal(len(lines), 101, f"a stopped server: all are told ({role})")
+        t.at_least(max((line["total"] for line in lines), default=0), 0.9, f"a stopped server: one waited ({role})")
+        t.equal(len([line for line in lines if line["total"] > 0.7]), 1, f"a stopped server: and only one ({role})")
     t.all([line for line in m.lines if abs(sjtest.ns(line["total"]) - sum(map(sjtest.ns, line["stages"].values()))) > 0],
           "a stopped server: the stages sum to the total")
 
 
 def stopped_client(t):
-    with sjtest.Server("--model", "single", "--sleep", "100ms") as server:
+    """It is stopped while it waits for an answer that takes a second, and for a second longer."""
+    with sjtest.Server("--model", "single", "--sleep", "1s") as server:
         with sjtest.Measure("--port", server.port, command="trace") as m:
-            client = sjtest.Client(server, "--requests", 1)
-            time.sleep(0.05)
-            os.kill(client.process.pid, signal.SIGSTOP)
-            time.sleep(0.5)
-            os.kill(client.process.pid, signal.SIGCONT)
-            client.finish()
+            reader, writer = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                with open_to(server) as s:
+                    s.sendall(b"GET /late HTTP/1.1\r\nHost: x\r\n\r\n")
+                    os.write(writer, b"!")
+                    s.recv(65536)
+                os._exit(0)
+            os.read(reader, 1)
+            os.kill(pid, signal.SIGSTOP)
+            time.sleep(2)
+            os.kill(pid, signal.SIGCONT)
+            os.waitpid(pid, 0)
+            os.close(reader)
+            os.close(writer)
     asked = m.select(role="client")
     t.equal((len(asked), len(m.select(role="server"))), (1, 1), "a stopped client: one request on both sides")
     if asked:
-        t.between(asked[0]["stages"]["pickup"], 0.25, 0.6, "a stopped client: the answer waits to be picked up",
+        t.between(asked[0]["stages"]["pickup"], 0.5, 1.5, "a stopped client: the answer waits to be picked up",
                   line=asked[0])
-        t.between(asked[0]["stages"]["wait"], 0.09, 0.4, "a stopped client: its wait is the server's time")
+        t.between(asked[0]["stages"]["wait"], 0.9, 1.5, "a stopped client: its wait is the server's time")
 
 
 def stopped_monitor(t):

@@ -94,16 +94,16 @@ def by_what_is_asked(t):
             "http": sjtest.Measure(*port, "--protocol", "http"),
             "tls": sjtest.Measure(*port, "--protocol", "tls"),
             "unknown": sjtest.Measure(*port, "--protocol", "unknown"),
-            "slow": sjtest.Measure(*port, "--slower", "20ms"),
-            "slow and a method": sjtest.Measure(*port, "--slower", "20ms", "--operation", "GET*"),
+            "slow": sjtest.Measure(*port, "--slower", "80ms"),
+            "slow and a method": sjtest.Measure(*port, "--slower", "80ms", "--operation", "GET*"),
             "slower than all": sjtest.Measure(*port, "--slower", "10s"),
         }
         with many(*measures.values()):
             sjtest.client(server, "--requests", 101, "--path", "/users/{n}")
             sjtest.client(server, "--requests", 53, "--path", "/orders/a")
             sjtest.client(server, "--requests", 31, "--path", "/users/{n}", "--method", "POST", "--body", 10)
-            sjtest.client(server, "--requests", 11, "--path", "/orders/b?sleep=30ms")
-            sjtest.client(server, "--requests", 7, "--path", "/orders/b?sleep=30ms", "--method", "PUT")
+            sjtest.client(server, "--requests", 11, "--path", "/orders/b?sleep=100ms")
+            sjtest.client(server, "--requests", 7, "--path", "/orders/b?sleep=100ms", "--method", "PUT")
     for name, count in {"one operation": 101, "a method": 31, "a prefix": 101, "a letter": 64, "none": 0, "http": 203,
                         "tls": 0, "unknown": 0, "slow and a method": 11, "slower than all": 0}.items():
         expect(t, measures[name], name, server=count)
@@ -133,7 +133,7 @@ def traced(t):
         with sjtest.Measure("--port", server.port, "--role", "client", "--operation", "GET /a*", command="trace") as m:
             sjtest.client(server, "--requests", 101, "--path", "/a/{n}", "--name", "asker")
             sjtest.client(server, "--requests", 53, "--path", "/b/{n}", "--name", "asker")
-            sjtest.client(server, "--requests", 17, "--path", "/a/{n}?sleep=30ms", "--name", "sleeper")
+            sjtest.client(server, "--requests", 17, "--path", "/a/{n}?sleep=100ms", "--name", "sleeper")
         recorder.send_signal(2)
         recorder.finish()
     t.equal(len(m.lines), 118, "trace prints what passes and nothing else")
@@ -141,7 +141,7 @@ def traced(t):
           "every line is one that passes")
     for arguments, expected in [
             ([], 342), (["--role", "server"], 171), (["--comm", "asker"], 154), (["--comm", "srv"], 171),
-            (["--operation", "GET /b/*"], 106), (["--slower", "25ms", "--role", "server"], 17),
+            (["--operation", "GET /b/*"], 106), (["--slower", "80ms", "--role", "server"], 17),
             (["--port", server.port], 342), (["--port", 1], 0), (["--pid", server.pid], 171),
             (["--protocol", "http"], 342), (["--protocol", "unknown"], 0),
             (["--comm", "sleeper", "--role", "server"], 0), (["--role", "client", "--operation", "GET /a/*"], 118)]:

@@ -289,6 +289,7 @@ def no_rights(t):
 
 
 BTF = "/sys/kernel/btf"
+CLOCK = ("sched_switch", "sched_wakeup")  # needed for the stages only
 
 
 def no_kernel_support(t):
@@ -301,19 +302,26 @@ def no_kernel_support(t):
     with open(BTF + "/vmlinux", "rb") as file:
         types = file.read()
     # The kernel's own description of itself, in which one tracepoint has another name.
-    for tracepoint in ("sk_data_ready", "sock_recv_length", "sock_send_length", "inet_sock_set_state", "sched_switch",
-                       "sched_wakeup"):
+    for tracepoint in ("sk_data_ready", "sock_recv_length", "sock_send_length", "inet_sock_set_state", *CLOCK):
         name = b"\0btf_trace_" + tracepoint.encode() + b"\0"
         if types.count(name) != 1:
             raise sjtest.Failed(f"{tracepoint} is not in {BTF}/vmlinux once")
         path = sjtest.temp("btf")
         with open(path, "wb") as file:
-            file.write(types.replace(name, name.replace(b"_trace_s", b"_trace_x").replace(b"_trace_i", b"_trace_x")))
+            file.write(types.replace(name, b"\0btf_trace_x" + name[len(b"\0btf_trace_x"):]))
         without = in_mount_namespace(f"mount --bind {path} {BTF}/vmlinux")
         refused(t, UNAVAILABLE, ["report", "-d", "1s"], f"tracepoint {tracepoint}:", prefix=without,
                 name=f"no tracepoint {tracepoint}: report")
-        refused(t, UNAVAILABLE, ["check"], f"tracepoint {tracepoint}:", prefix=without, out=None,
-                name=f"no tracepoint {tracepoint}: check")
+        if tracepoint not in CLOCK:
+            refused(t, UNAVAILABLE, ["check"], f"tracepoint {tracepoint}:", prefix=without, out=None,
+                    name=f"no tracepoint {tracepoint}: check")
+        else:
+            done = sojourn("check", prefix=without)
+            row = [line for line in done.stdout.decode().splitlines() if line.startswith(tracepoint)]
+            t.ok(done.returncode == 0 and len(row) == 1 and "NO" in row[0] and "--stages queue" in row[0],
+                 f"no tracepoint {tracepoint}: check says what can be measured without", got=row)
+            done = sojourn("report", "--json", "--stages", "queue", "-d", "100ms", "--port", 1, prefix=without)
+            t.equal((done.returncode, complaint(done)), (0, []), f"no tracepoint {tracepoint}: report --stages queue")
         os.unlink(path)
     refused(t, UNAVAILABLE, ["report", "--probe-set", "syscall", "-d", "1s"], "syscall", "socket")
 

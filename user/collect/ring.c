@@ -43,6 +43,7 @@ int sj_ring_open(struct sj_ring *r, int fd, uint32_t size, struct sj_err *err)
     r->size = size;
     r->map_len = page + size;
     r->at = *r->consumer;
+    r->seen = r->at;
     return 0;
 }
 
@@ -55,6 +56,7 @@ void sj_ring_open_log(struct sj_ring *r, struct sj_log *log, uint32_t size)
     r->data = (const uint8_t *)log + SJ_LOG_HEAD;
     r->size = size;
     r->at = log->consumed;
+    r->seen = r->at;
 }
 
 void sj_ring_close(struct sj_ring *r)

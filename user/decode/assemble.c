@@ -191,6 +191,7 @@ static int begin_ask(struct sj_assembler *a, struct sj_connection *c, uint32_t t
     c->lost = false;
     c->ended = false;
     c->begun = 0;
+    c->clipped = false;
     return begin_turn(a, c, err);
 }
 
@@ -201,6 +202,7 @@ static int on_data(struct sj_assembler *a, struct sj_connection *c, const struct
     struct sj_feeding f = {.table = &a->table, .c = c};
     sj_feed_ask(&f, rec->h.hint, (const uint8_t *)(rec + 1), rec->captured, rec->len);
     a->stats.cut_off += f.dropped;
+    c->clipped |= rec->captured < rec->len;
     a->stats.lower_bound |= rec->captured < rec->len && (c->wanted || c->begun + f.begun > 1);
     c->ignore |= f.ignore;
     c->lost |= f.lost;
@@ -286,6 +288,7 @@ static int take_asks(struct sj_assembler *a, struct sj_feeding *f, const struct 
     if (turn->bytes_ask > c->ask_fed && (told || turn->ask_len))
         sj_feed_ask(f, turn->h.hint, NULL, 0, turn->bytes_ask - c->ask_fed);
     a->stats.lower_bound |= f->lost && c->begun + f->begun > 0; /* behind what was captured there was more */
+    c->clipped |= turn->ask_captured < turn->ask_len || turn->bytes_ask > c->ask_fed;
     bool seen = told || turn->ask_captured;
     bool untimed = c->tail && !c->tail->timed;
     struct sj_pending *waiting = sj_pending_unanswered(c);
@@ -317,7 +320,7 @@ static void take_answer(struct sj_feeding *f, const struct sj_rec_turn *turn)
     if (f->answers) {
         if (last)
             last->bytes_answer += turn->answer_len;
-    } else if (waiting && waiting->timed && (!c->decoder || f->lost || !turn->answer_captured || !body)) {
+    } else if (waiting && waiting->timed && (!c->decoder || !body)) {
         /* it has begun, whatever it says; its head may be read later */
         sj_stages_answer(waiting, turn, c->answer_end);
         waiting->headless = c->decoder && !f->lost && turn->answer_captured;

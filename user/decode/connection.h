@@ -65,6 +65,7 @@ struct sj_connection {
     bool ignore; /* what its decoder said of those pieces, see struct sj_feeding */
     bool lost;
     bool ended;
+    bool clipped;   /* not all of the running turn's ask was captured: there may be more asks in it than are known */
     bool blurred;   /* bytes of answers were not seen: which answer was whose is not known */
     uint16_t begun; /* asks that began in the running turn */
     bool wanted;    /* whole answers were asked for */

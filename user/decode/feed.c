@@ -39,7 +39,7 @@ static void set_status(struct sj_pending *p, const struct sj_message *m)
  */
 static struct sj_pending *unseen_ask(struct sj_feeding *f)
 {
-    if (f->answers < 2 && !(f->turn->h.flags & SJ_F_CONTINUED))
+    if (!f->c->clipped || (f->answers < 2 && !(f->turn->h.flags & SJ_F_CONTINUED)))
         return NULL;
     struct sj_pending *p = f->c->pendings < SJ_PENDING_MAX ? sj_pending_add(f->table, f->c) : NULL;
     if (!p)

@@ -20,8 +20,8 @@ struct sj_kernel_feature {
 unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES]);
 
 /*
- * Can requests be measured here with this probe set (NULL: any), and with the thread clock when that is wanted? 0, or -1
- * with *err: EX_NOPERM or EX_UNAVAILABLE.
+ * Can requests be measured here with this probe set (NULL: any), and with the thread clock when that is wanted? 0, or
+ * -1 with *err: EX_NOPERM or EX_UNAVAILABLE.
  */
 int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err);
 

@@ -218,7 +218,7 @@ int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_
 int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct sj_err *err)
 {
     enum { WORDS = sizeof(struct sj_counters) / sizeof(uint64_t) };
-    sj_autofree uint64_t *values = calloc(p->cpus, sizeof(struct sj_counters));
+    sj_autofree uint64_t *values = calloc((size_t)p->cpus * WORDS, sizeof(*values));
     uint64_t sum[WORDS] = {0};
     uint32_t zero = 0;
     if (!values)
@@ -256,7 +256,7 @@ int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, st
 {
     enum { WORDS = sizeof(struct sj_overflow_value) / sizeof(int64_t) };
     int fd = bpf_map__fd(p->skel->maps.overflow);
-    sj_autofree int64_t *values = calloc(p->cpus, sizeof(struct sj_overflow_value));
+    sj_autofree int64_t *values = calloc((size_t)p->cpus * WORDS, sizeof(*values));
     if (!values)
         return sj_fail(err, EX_OSERR, "out of memory");
     struct sj_overflow_key key, next;
