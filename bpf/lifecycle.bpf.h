@@ -247,8 +247,9 @@ static __always_inline void conn_old(struct sock *sk)
 static __always_inline void conn_flush(struct sj_counters *k, struct sock *sk)
 {
     struct conn *c = conn_of(sk);
-    if (!c)
+    if (!c || c->flush_pass == flush_pass)
         return;
+    c->flush_pass = flush_pass;
     if (STATE_OF(c->word) == ASKED)
         __sync_fetch_and_add(&open_turns[c->role & (SJ_ROLE_SLOTS - 1)], 1);
     if (STATE_OF(c->word) != ANSWERING || !c->tail)

@@ -131,7 +131,10 @@ int on_old_socket(struct bpf_iter__task_file *ctx)
     return 0;
 }
 
-/* Tails of answers whose connection went idle, and how many turns are open. Run by user space. */
+/*
+ * Tails of answers whose connection went idle, and how many turns are open. Run by user space: a walk over the state of
+ * all sockets or, where the kernel has such walks only for others, over the sockets among all open files.
+ */
 SEC("iter/bpf_sk_storage_map")
 int on_flush(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -140,5 +143,21 @@ int on_flush(struct bpf_iter__bpf_sk_storage_map *ctx)
     if (!sk || !ctx->value || !k)
         return 0;
     conn_flush(k, sk);
+    return 0;
+}
+
+SEC("iter/task_file")
+int on_flush_files(struct bpf_iter__task_file *ctx)
+{
+    struct file *file = ctx->file;
+    struct sj_counters *k = my_counters();
+    if (!file || !k)
+        return 0;
+    struct socket *socket = bpf_sock_from_file(file);
+    if (!socket)
+        return 0;
+    struct sock *sk = socket->sk;
+    if (sk)
+        conn_flush(k, sk);
     return 0;
 }

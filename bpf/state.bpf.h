@@ -70,6 +70,8 @@ __u8 asks[ASKS];
 __u32 old_pass;
 /* A tail is flushed when its turn has been idle for this long. */
 __u64 flush_idle_ns;
+/* The number of the flush: several descriptors may lead to one socket. */
+__u32 flush_pass;
 /* Set by the flush: turns that were asked and not yet answered, by role. */
 __u64 open_turns[SJ_ROLE_SLOTS];
 
@@ -129,6 +131,7 @@ struct conn {
     __u64 parent_turn;
     __u64 counted_ns; /* total under which the turn stands in the overflow histogram */
     __u64 sock;       /* address of the socket */
+    __u64 flush_pass; /* the flush that last came by */
     __u64 comm[2];    /* name of the process that used it last: what is counted is counted for it, whoever runs then */
 };
 

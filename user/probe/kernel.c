@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "probe/kernel.h"
 
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -88,6 +89,20 @@ int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err)
         return sj_fail(err, EX_UNAVAILABLE, "this kernel has no tracepoint %s: %s", f->name, f->consequence);
     }
     return 0;
+}
+
+bool sj_kernel_walks_storage(void)
+{
+    const struct bpf_insn nothing[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    int target = libbpf_find_vmlinux_btf_id("bpf_sk_storage_map", BPF_TRACE_ITER);
+    if (target <= 0)
+        return false;
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
+    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
+    return fd >= 0;
 }
 
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err)

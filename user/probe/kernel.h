@@ -25,6 +25,12 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
  */
 int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err);
 
+/*
+ * May programs walk over the state that is kept with sockets? Some kernels keep such walks from everybody. Found by
+ * loading a program that does nothing; false too when that fails for want of rights.
+ */
+bool sj_kernel_walks_storage(void);
+
 /* Why did the kernel refuse the programs and their buffers (of log_bytes for each CPU)? Returns -1 with *err. */
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err);
 

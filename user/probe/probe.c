@@ -55,6 +55,7 @@ static void configure(struct socket_bpf *skel, const struct sj_measure_options *
     skel->rodata->cfg_cgroup_level = o->filter.cgroup_level;
     skel->rodata->cfg_self = (uint32_t)getpid();
     skel->rodata->cfg_log_size = log_bytes;
+    bpf_program__set_autoload(sj_kernel_walks_storage() ? skel->progs.on_flush_files : skel->progs.on_flush, false);
     if (!skel->rodata->cfg_clock) {
         bpf_program__set_autoload(skel->progs.on_switch, false);
         bpf_program__set_autoload(skel->progs.on_wakeup, false);
@@ -104,7 +105,8 @@ static int attach(struct sj_probe *p, struct sj_err *err)
     union bpf_iter_link_info info = {.map.map_fd = (__u32)bpf_map__fd(s->maps.conns)};
     LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
     p->old = bpf_program__attach_iter(s->progs.on_old_socket, NULL);
-    p->flush = bpf_program__attach_iter(s->progs.on_flush, &opts);
+    p->flush = bpf_program__autoload(s->progs.on_flush) ? bpf_program__attach_iter(s->progs.on_flush, &opts)
+                                                        : bpf_program__attach_iter(s->progs.on_flush_files, NULL);
     if (!p->old || !p->flush)
         return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
     if (attach_one(s->progs.on_state, &s->links.on_state, err) || walk_old_sockets(p, 1, err) ||
@@ -208,6 +210,7 @@ int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_
 {
     memset(p->skel->bss->open_turns, 0, sizeof(p->skel->bss->open_turns));
     p->skel->bss->flush_idle_ns = idle_ns;
+    p->skel->bss->flush_pass++;
     if (run_iterator(p->flush, err))
         return -1;
     if (open_turns)
