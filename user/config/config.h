@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "status.h"
+#include "watch/condition.h"
+#include "watch/labels.h"
+
+/*
+ * The configuration of `serve`: a YAML document, checked as a whole before anything is made of it. All strings and
+ * arrays belong to the configuration and are never NULL where this file does not say so.
+ */
+
+enum sj_no_data { SJ_NO_DATA_KEEP = 0, SJ_NO_DATA_RESOLVE, SJ_NO_DATA_ALERT };
+
+struct sj_alert_rule {
+    const char *name;
+    struct sj_match match;
+    struct sj_condition when;
+    uint64_t over_ns; /* window; without the key: `for`, and without that the interval */
+    uint64_t for_ns;
+    uint64_t keep_firing_ns;
+    uint64_t min_requests; /* in the window, fewer are no data; at least 1 */
+    enum sj_no_data no_data;
+    struct sj_labels labels;
+    struct sj_labels annotations; /* values are templates */
+    unsigned line;                /* where it begins in the file, for messages */
+};
+
+struct sj_slo {
+    const char *name;
+    struct sj_match match;
+    double objective;    /* share of good requests, 0 < objective < 1 */
+    uint64_t latency_ns; /* a good request takes at most this; 0: only errors count */
+    uint64_t window_ns;  /* of the error budget; 30 days by default */
+    struct sj_labels labels;
+    struct sj_labels annotations;
+    unsigned line;
+};
+
+/* Secrets are never in the configuration: it names the files that hold them. Unset strings are NULL here. */
+struct sj_notifier {
+    enum sj_notifier_kind kind;
+    const char *url;              /* alertmanager, webhook; pagerduty: the service's own unless given */
+    const char *routing_key_file; /* pagerduty */
+    const char *template_file;    /* webhook: NULL for the built-in document */
+    const char *bearer_token_file;
+    const char *username;
+    const char *password_file;
+    const char *ca_file;     /* NULL: the system's */
+    const char *server_name; /* expected in the certificate; NULL: the URL's host */
+    char **command;          /* exec: argv, NULL-terminated */
+    uint64_t timeout_ns;     /* of one attempt */
+    unsigned line;
+};
+
+struct sj_config {
+    const char *listen_host;
+    uint16_t listen_port;
+    const char *state_dir;
+    const char *web_config_file; /* NULL without */
+    uint64_t max_series;         /* per metric */
+    uint64_t interval_ns;        /* of rule evaluation */
+    uint32_t ring_bytes;
+    struct sj_alert_rule *rules;
+    size_t n_rules;
+    struct sj_slo *slos;
+    size_t n_slos;
+    struct sj_notifier *notifiers;
+    size_t n_notifiers;
+    void *owned; /* what the rest points into */
+};
+
+/* The largest document that is read, in bytes. */
+#define SJ_CONFIG_MAX (1u << 20)
+
+/*
+ * Parses the n bytes at text; name is the file's, for messages. Relative file names in it are kept as they are. *out is
+ * released by sj_config_free(). -1 with EX_CONFIG and "NAME:LINE: what is wrong, what is right"; *out is untouched
+ * then.
+ */
+int sj_config_parse(const char *text, size_t n, const char *name, struct sj_config **out, struct sj_err *err);
+
+/* Reads the file at path into *text, of *n bytes and a NUL, to be freed. -1 with EX_NOINPUT, EX_NOPERM or EX_CONFIG. */
+int sj_config_read(const char *path, char **text, size_t *n, struct sj_err *err);
+
+/* NULL is allowed. */
+void sj_config_free(struct sj_config *c);

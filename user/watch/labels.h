@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#pragma once
+
+#include <stddef.h>
+
+/* Names and values, sorted by name, no name twice. Who owns the strings says so where it holds them. */
+struct sj_label {
+    const char *name;
+    const char *value;
+};
+
+struct sj_labels {
+    struct sj_label *v;
+    size_t n;
+};
+
+/* The value of a label, NULL when there is none of that name. */
+const char *sj_labels_get(const struct sj_labels *l, const char *name);
