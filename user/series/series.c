@@ -43,6 +43,17 @@ static uint64_t mix_text(uint64_t h, const char *text, size_t n)
     return mix(h, eight(text + n - sizeof(uint64_t)));
 }
 
+/* There are as many slots as there may be rows, so one is free for every new row. */
+static uint32_t take_slot(uint64_t *taken)
+{
+    size_t word = 0;
+    while (taken[word] == UINT64_MAX)
+        word++;
+    unsigned bit = (unsigned)__builtin_ctzll(~taken[word]);
+    taken[word] |= 1ULL << bit;
+    return (uint32_t)(64 * word + bit);
+}
+
 struct sj_series *sj_series_new(const struct sj_series_limits *limits)
 {
     struct sj_series *s = calloc(1, sizeof(*s));
@@ -59,7 +70,9 @@ struct sj_series *sj_series_new(const struct sj_series_limits *limits)
     s->mask = slots - 1;
     s->services = calloc(slots, sizeof(*s->services));
     s->operations = calloc(slots, sizeof(*s->operations));
-    if (!s->services || !s->operations) {
+    s->service_slots = calloc(s->limits.rows / 64 + 1, sizeof(*s->service_slots));
+    s->operation_slots = calloc(s->limits.rows / 64 + 1, sizeof(*s->operation_slots));
+    if (!s->services || !s->operations || !s->service_slots || !s->operation_slots) {
         sj_series_free(s);
         return NULL;
     }
@@ -88,6 +101,8 @@ void sj_series_free(struct sj_series *s)
     }
     free(s->services);
     free(s->operations);
+    free(s->service_slots);
+    free(s->operation_slots);
     free(s);
 }
 
@@ -242,6 +257,7 @@ static struct sj_service *get_service(struct sj_series *s, const struct key *k)
     struct sj_service *svc = new_service(s, k);
     if (!svc)
         return NULL;
+    svc->slot = take_slot(s->service_slots);
     s->services[i] = (struct sj_slot){k->hash, svc};
     s->rows++;
     s->n_services++;
@@ -287,6 +303,7 @@ static struct sj_operation *get_operation(struct sj_series *s, struct sj_service
     if (put_operation(svc, name, &op) < 0)
         return NULL;
     op->hash = hash;
+    op->slot = take_slot(s->operation_slots);
     s->operations[i] = (struct sj_slot){hash, op};
     s->rows++;
     s->bytes += ROW_ESTIMATE;

@@ -78,9 +78,15 @@ int sj_series_add_counted(struct sj_series *s, const struct sj_counted *counted)
 /* Memory in use, in bytes, approximately. */
 size_t sj_series_bytes(const struct sj_series *s);
 
+/*
+ * A row's slot is its place among the living ones: the lowest number that was free when it came, its own until it goes,
+ * counted apart for services and operations. So who shows only the rows whose slot is below some number shows at most
+ * as many, and none ever changes sides. A row for the rest has none.
+ */
 struct sj_operation_view {
     const char *operation;
     bool rest; /* the operations beyond the limits, together */
+    uint32_t slot;
     const struct sj_cell *cell;
 };
 
@@ -90,10 +96,12 @@ struct sj_service_view {
     uint8_t role;
     uint8_t protocol;
     uint16_t port;
-    bool rest;                   /* the services beyond the limits, together: only the role is common to them */
+    bool rest; /* the services beyond the limits, together: only the role is common to them */
+    uint32_t slot;
     uint32_t pid;                /* when there is only one, else 0 */
     uint32_t pids;               /* how many there were, at most SJ_PIDS_MAX; 0 when unknown */
     const struct sj_cell *cell;  /* all requests with detail */
+    const struct sj_cell *plain; /* those of them that no operation below has; NULL when there are none */
     uint64_t requests;           /* cell->requests and the counted ones */
     const struct sj_hist *total; /* of all of them */
     uint64_t counted;

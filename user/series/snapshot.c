@@ -123,15 +123,19 @@ static int view_service(struct owned *o, const struct sj_service *svc, struct sj
         .protocol = svc->protocol,
         .port = svc->port,
         .rest = svc->is_rest,
+        .slot = svc->slot,
         .pids = svc->pids.count,
         .pid = svc->pids.count == 1 ? svc->pids.last : 0,
         .operations = ops,
     };
     if (sum_up(o, svc, view) < 0 || add_counted(o, svc, view) < 0)
         return -ENOMEM;
+    view->plain = svc->is_rest && view->cell->requests ? view->cell : NULL;
     for (const struct sj_operation *op = svc->operations; op && !svc->is_rest; op = op->next)
         if (op->cell.requests && (op->name[0] || op == svc->rest))
-            ops[view->n_operations++] = (struct sj_operation_view){op->name, op == svc->rest, &op->cell};
+            ops[view->n_operations++] = (struct sj_operation_view){op->name, op == svc->rest, op->slot, &op->cell};
+        else if (op->cell.requests)
+            view->plain = &op->cell;
     qsort(ops, view->n_operations, sizeof(*ops), compare_operations);
     return 0;
 }

@@ -12,6 +12,7 @@ struct sj_operation {
     struct sj_operation *next; /* of the same service */
     struct sj_cell cell;
     size_t len;
+    uint32_t slot;
     bool folded; /* given up to save memory: its cell went into the rest, and so does what comes */
     char name[];
 };
@@ -29,6 +30,7 @@ struct sj_service {
     uint8_t role;
     uint8_t protocol;
     uint16_t port;
+    uint32_t slot;
     const char *container; /* within text */
     size_t service_len;
     size_t container_len;
@@ -55,7 +57,9 @@ struct sj_series {
     uint64_t seed;
     struct sj_slot *services;
     struct sj_slot *operations;
-    size_t mask; /* of both */
+    size_t mask;             /* of both */
+    uint64_t *service_slots; /* bit maps: which are taken */
+    uint64_t *operation_slots;
     struct sj_recent recent[1 << SJ_RECENT_BITS];
     struct sj_service *first;
     struct sj_service *rest[SJ_ROLE_MAX_];
