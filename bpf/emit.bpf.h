@@ -126,6 +126,7 @@ static __always_inline void overflow_key_of(struct sj_overflow_key *key, __u32 w
     key->port = (__u16)who;
     key->role = (__u8)(who >> 16);
     key->hint = (__u8)(who >> 24);
+    key->generation = (__u16)overflow_generation;
 }
 
 static __always_inline __u32 overflow_who(const struct conn *c)

@@ -244,12 +244,35 @@ static __always_inline void conn_old(struct sock *sk)
         conn_find_role(sk, c);
 }
 
+/* Only connections that were used have a name to be counted under. */
+static __always_inline void gauge_count(const struct conn *c)
+{
+    struct sj_gauge_key key = {.port = c->port, .role = c->role};
+    struct sj_gauge one = {.pass = flush_pass, .connections = 1, .in_flight = STATE_OF(c->word) == ASKED};
+    if (c->closed || !c->role)
+        return;
+    __sync_fetch_and_add(&connections[c->role & (SJ_ROLE_SLOTS - 1)], 1);
+    if (!c->comm[0])
+        return;
+    ((__u64 *)key.comm)[0] = c->comm[0];
+    ((__u64 *)key.comm)[1] = c->comm[1];
+    struct sj_gauge *g = bpf_map_lookup_elem(&gauges, &key);
+    if (!g || g->pass != flush_pass) {
+        bpf_map_update_elem(&gauges, &key, &one, BPF_ANY);
+        return;
+    }
+    g->connections++;
+    g->in_flight += one.in_flight;
+}
+
 static __always_inline void conn_flush(struct sj_counters *k, struct sock *sk)
 {
     struct conn *c = conn_of(sk);
     if (!c || c->flush_pass == flush_pass)
         return;
     c->flush_pass = flush_pass;
+    if (gauge_wanted)
+        gauge_count(c);
     if (STATE_OF(c->word) == ASKED)
         __sync_fetch_and_add(&open_turns[c->role & (SJ_ROLE_SLOTS - 1)], 1);
     if (STATE_OF(c->word) != ANSWERING || !c->tail)

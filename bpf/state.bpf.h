@@ -74,6 +74,12 @@ __u64 flush_idle_ns;
 __u32 flush_pass;
 /* Set by the flush: turns that were asked and not yet answered, by role. */
 __u64 open_turns[SJ_ROLE_SLOTS];
+/* Does the flush count connections into `gauges`, and here by role? */
+__u32 gauge_wanted;
+__u64 connections[SJ_ROLE_SLOTS];
+
+/* Under which generation turns are counted: see struct sj_overflow_key. */
+__u32 overflow_generation;
 
 /*
  * Where a turn stands. The word holds it in its two lowest bits and counts the turns above them, so that who moves it
@@ -232,6 +238,14 @@ struct {
     __type(key, struct sj_overflow_key);
     __type(value, struct sj_overflow_value);
 } overflow SEC(".maps");
+
+/* Written by the flush alone. */
+struct {
+    __uint(type, BPF_MAP_TYPE_HASH);
+    __uint(max_entries, 1024);
+    __type(key, struct sj_gauge_key);
+    __type(value, struct sj_gauge);
+} gauges SEC(".maps");
 
 /*
  * Stores so that who sees the value sees all that was stored before. On x86 stores are seen in their order anyway, and

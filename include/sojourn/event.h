@@ -192,7 +192,8 @@ struct sj_overflow_key {
     __u8 role;
     __u8 hint;
     __s16 bucket;
-    __u16 reserved;
+    __u16
+        generation; /* user space begins a new one, and when nobody writes to the old one any more it takes that away */
 };
 
 /* Order of sj_overflow_sums.stage: the stages of the role, see enum sj_stage of the user side. */
@@ -205,6 +206,21 @@ struct sj_overflow_value {
     __s64 pipelined; /* turns on connections where further answers were seen: a lower bound */
 };
 
+/* Who has how many connections, as the flush counts them when user space asks for it. */
+struct sj_gauge_key {
+    char comm[SJ_COMM_LEN];
+    __u16 port;
+    __u8 role;
+    __u8 reserved;
+    __u32 reserved2;
+};
+
+struct sj_gauge {
+    __u64 pass; /* the flush that counted; others are of the past */
+    __u64 connections;
+    __u64 in_flight; /* asked and not answered */
+};
+
 _Static_assert(sizeof(struct sj_rec) == 32, "record head");
 _Static_assert(sizeof(struct sj_waits) == 56, "waits");
 _Static_assert(sizeof(struct sj_rec_turn) == 96, "turn record");
@@ -214,3 +230,5 @@ _Static_assert(sizeof(struct sj_rec_conn) == 32 + 16 + 4 + 8 + 4 + 32 + 16 + 64,
 _Static_assert(sizeof(struct sj_rec_cut) == 56, "cut record");
 _Static_assert(sizeof(struct sj_overflow_key) == 24, "overflow key");
 _Static_assert(sizeof(struct sj_overflow_value) == 80, "overflow value");
+_Static_assert(sizeof(struct sj_gauge_key) == 24, "gauge key");
+_Static_assert(sizeof(struct sj_gauge) == 24, "gauge");

@@ -63,6 +63,8 @@ static void configure(struct socket_bpf *skel, const struct sj_measure_options *
     }
 }
 
+enum { OVERFLOW_WORDS = sizeof(struct sj_overflow_value) / sizeof(int64_t) };
+
 /* Runs an iterator to its end; what it prints is nothing. */
 static int run_iterator(const struct bpf_link *link, struct sj_err *err)
 {
@@ -255,25 +257,80 @@ void sj_probe_want_answers(struct sj_probe *p, uint64_t conn)
     p->skel->bss->asks[conn % sizeof(p->skel->bss->asks)] = 1;
 }
 
+/* One cell, summed over the CPUs; values: room for those of all. */
+static int tell_cell(const struct sj_probe *p, const struct sj_overflow_key *key, int64_t *values, sj_overflow_fn fn,
+                     void *ctx, struct sj_err *err)
+{
+    int64_t sum[OVERFLOW_WORDS] = {0};
+    struct sj_overflow_value v;
+    if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.overflow), key, values))
+        return 0;
+    for (unsigned cpu = 0; cpu < p->cpus; cpu++)
+        for (unsigned i = 0; i < OVERFLOW_WORDS; i++)
+            sum[i] += values[cpu * OVERFLOW_WORDS + i];
+    memcpy(&v, sum, sizeof(v));
+    return fn(ctx, key, &v, err);
+}
+
 int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err)
 {
-    enum { WORDS = sizeof(struct sj_overflow_value) / sizeof(int64_t) };
     int fd = bpf_map__fd(p->skel->maps.overflow);
-    sj_autofree int64_t *values = calloc((size_t)p->cpus * WORDS, sizeof(*values));
+    sj_autofree int64_t *values = calloc((size_t)p->cpus * OVERFLOW_WORDS, sizeof(*values));
     if (!values)
         return sj_fail(err, EX_OSERR, "out of memory");
     struct sj_overflow_key key, next;
     for (void *from = NULL; bpf_map_get_next_key(fd, from, &next) == 0; from = &key) {
         key = next;
-        if (bpf_map_lookup_elem(fd, &key, values))
+        if (tell_cell(p, &key, values, fn, ctx, err))
+            return -1;
+    }
+    return 0;
+}
+
+int sj_probe_overflow_drain(struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err)
+{
+    int fd = bpf_map__fd(p->skel->maps.overflow);
+    uint16_t current = (uint16_t)p->skel->bss->overflow_generation;
+    sj_autofree int64_t *values = calloc((size_t)p->cpus * OVERFLOW_WORDS, sizeof(*values));
+    if (!values)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    struct sj_overflow_key key, next;
+    int more = bpf_map_get_next_key(fd, NULL, &next);
+    while (more == 0) {
+        key = next;
+        more = bpf_map_get_next_key(fd, &key, &next); /* before the key goes, or the walk would begin anew */
+        if (key.generation == current)
             continue;
-        int64_t sum[WORDS] = {0};
-        for (unsigned cpu = 0; cpu < p->cpus; cpu++)
-            for (unsigned i = 0; i < WORDS; i++)
-                sum[i] += values[cpu * WORDS + i];
-        struct sj_overflow_value v;
-        memcpy(&v, sum, sizeof(v));
-        if (fn(ctx, &key, &v, err))
+        if (tell_cell(p, &key, values, fn, ctx, err))
+            return -1;
+        bpf_map_delete_elem(fd, &key);
+    }
+    p->skel->bss->overflow_generation++;
+    return 0;
+}
+
+int sj_probe_take_stock(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS],
+                        uint64_t connections[SJ_ROLE_SLOTS], sj_gauge_fn fn, void *ctx, struct sj_err *err)
+{
+    int fd = bpf_map__fd(p->skel->maps.gauges);
+    memset(p->skel->bss->connections, 0, sizeof(p->skel->bss->connections));
+    p->skel->bss->gauge_wanted = 1;
+    int status = sj_probe_flush(p, idle_ns, open_turns, err);
+    p->skel->bss->gauge_wanted = 0;
+    if (status)
+        return -1;
+    memcpy(connections, p->skel->bss->connections, sizeof(p->skel->bss->connections));
+    struct sj_gauge_key key, next;
+    struct sj_gauge gauge;
+    int more = bpf_map_get_next_key(fd, NULL, &next);
+    while (more == 0) {
+        key = next;
+        more = bpf_map_get_next_key(fd, &key, &next);
+        if (bpf_map_lookup_elem(fd, &key, &gauge))
+            continue;
+        if (gauge.pass != p->skel->bss->flush_pass)
+            bpf_map_delete_elem(fd, &key);
+        else if (fn(ctx, &key, &gauge, err))
             return -1;
     }
     return 0;

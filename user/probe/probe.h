@@ -53,5 +53,22 @@ typedef int (*sj_overflow_fn)(void *ctx, const struct sj_overflow_key *key, cons
 /* Calls fn for each cell of the overflow histogram, with its sum over the CPUs. */
 int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err);
 
+/*
+ * The same for cells to which nobody adds any more, which are then forgotten; what is counted from now on comes the
+ * next time. For measurements without an end: call it now and then, at least 100 ms apart, so that programs that were
+ * running at one call have ended at the next. A cell's count may be negative: a turn that was told under one total goes
+ * on under another.
+ */
+int sj_probe_overflow_drain(struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err);
+
+/* Returns 0, or -1 with *err to stop. */
+typedef int (*sj_gauge_fn)(void *ctx, const struct sj_gauge_key *key, const struct sj_gauge *gauge, struct sj_err *err);
+/*
+ * A flush that also counts the connections there are, by role into connections[], and calls fn for everybody who has
+ * used some of them.
+ */
+int sj_probe_take_stock(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS],
+                        uint64_t connections[SJ_ROLE_SLOTS], sj_gauge_fn fn, void *ctx, struct sj_err *err);
+
 /* Stops measuring: detaches all probes but keeps the maps, so that what is left can be read. */
 void sj_probe_detach(struct sj_probe *p);
