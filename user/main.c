@@ -9,10 +9,7 @@
 
 #include "base/out.h"
 #include "command.h"
-
-#ifndef SJ_VERSION
-#define SJ_VERSION "0.1.0"
-#endif
+#include "version.h"
 
 static const struct sj_command *const commands[] = {
     &sj_cmd_check, &sj_cmd_report, &sj_cmd_trace, &sj_cmd_record, &sj_cmd_fit,

@@ -150,13 +150,41 @@ static void the_parts_make_up_the_service(void **state)
     sj_series_free(s);
 }
 
+static void statuses_are_classed_however_many_there_are(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"OK", "2", "20", "2000", "2xx", "600", "099", "ERR x"};
+    struct sj_series *s = series(100);
+    struct sj_request r = made_server_request();
+    char status[16];
+    for (int code = 100; code < 600; code++) {
+        snprintf(status, sizeof(status), "%d", code);
+        r.status = status;
+        assert_int_equal(sj_series_add(s, &r), 0);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        r.status = others[i];
+        assert_int_equal(sj_series_add(s, &r), 0);
+    }
+    r.status = "";
+    assert_int_equal(sj_series_add(s, &r), 0);
+    r.operation = "GET /second";
+    r.status = "204";
+    assert_int_equal(sj_series_add(s, &r), 0);
+    struct sj_snapshot snap;
+    assert_int_equal(sj_series_snapshot(s, &snap), 0);
+    static const uint64_t expected[SJ_CLASS_MAX_] = {8, 100, 101, 100, 100, 100};
+    assert_memory_equal(snap.services[0].cell->classes, expected, sizeof(expected));
+    sj_snapshot_free(&snap);
+    sj_series_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slots_are_given_in_the_order_of_coming),
-        cmocka_unit_test(slots_stay_and_are_bounded),
-        cmocka_unit_test(what_has_no_operation_is_told_apart),
-        cmocka_unit_test(the_parts_make_up_the_service),
+        cmocka_unit_test(slots_are_given_in_the_order_of_coming),      cmocka_unit_test(slots_stay_and_are_bounded),
+        cmocka_unit_test(what_has_no_operation_is_told_apart),         cmocka_unit_test(the_parts_make_up_the_service),
+        cmocka_unit_test(statuses_are_classed_however_many_there_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,8 +28,17 @@ static inline int add_lazily(struct sj_hist **h, uint64_t ns)
     return sj_hist_add(*h, ns);
 }
 
+static enum sj_status_class class_of(const char *status)
+{
+    unsigned hundreds = (unsigned)(status[0] - '0');
+    bool code = hundreds >= 1 && hundreds <= 5 && status[1] >= '0' && status[1] <= '9' && status[2] >= '0' &&
+                status[2] <= '9' && !status[3];
+    return code ? (enum sj_status_class)hundreds : SJ_CLASS_OTHER;
+}
+
 static void count_status(struct sj_cell *c, const char *status)
 {
+    c->classes[class_of(status)]++;
     if (c->status[0].requests && strcmp(c->status[0].status, status) == 0) {
         c->status[0].requests++;
         return;
@@ -98,6 +107,8 @@ static int merge_lazily(struct sj_hist **dst, const struct sj_hist *src)
 static void merge_statuses(struct sj_cell *dst, const struct sj_cell *src)
 {
     dst->other_statuses += src->other_statuses;
+    for (int i = 0; i < SJ_CLASS_MAX_; i++)
+        dst->classes[i] += src->classes[i];
     for (size_t i = 0; i < SJ_STATUSES && src->status[i].requests; i++) {
         size_t k = 0;
         while (k < SJ_STATUSES && dst->status[k].requests && strcmp(dst->status[k].status, src->status[i].status) != 0)

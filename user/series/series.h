@@ -28,6 +28,17 @@ struct sj_series_limits {
 /* Statuses that a row tells apart; others are counted together. */
 #define SJ_STATUSES 8
 
+/* Statuses by their hundreds, which are counted however many there are; SJ_CLASS_OTHER are those of another form. */
+enum sj_status_class {
+    SJ_CLASS_OTHER = 0,
+    SJ_CLASS_1XX,
+    SJ_CLASS_2XX,
+    SJ_CLASS_3XX,
+    SJ_CLASS_4XX,
+    SJ_CLASS_5XX,
+    SJ_CLASS_MAX_
+};
+
 struct sj_status_count {
     char status[16];
     uint64_t requests;
@@ -51,6 +62,7 @@ struct sj_cell {
     struct sj_hist *cause[SJ_CAUSE_MAX_];
     struct sj_status_count status[SJ_STATUSES]; /* unused ones have 0 requests */
     uint64_t other_statuses;
+    uint64_t classes[SJ_CLASS_MAX_]; /* of the requests that have a status */
 };
 
 /* In how many of the requests the stage is known, be it as 0. */
@@ -105,7 +117,8 @@ struct sj_service_view {
     uint64_t requests;           /* cell->requests and the counted ones */
     const struct sj_hist *total; /* of all of them */
     uint64_t counted;
-    bool lower_bound; /* counted may hold several requests each */
+    const struct sj_hist *counted_total; /* of those; NULL when there are none */
+    bool lower_bound;                    /* counted may hold several requests each */
     uint64_t counted_stage_ns[SJ_STAGE_MAX_];
     struct sj_operation_view *operations; /* owned by the snapshot; those without a name are left out */
     size_t n_operations;

@@ -106,6 +106,7 @@ static int add_counted(struct owned *o, const struct sj_service *svc, struct sj_
     if (view->counted == 0)
         return 0;
     view->lower_bound = svc->lower_bound;
+    view->counted_total = &svc->counted;
     memcpy(view->counted_stage_ns, svc->counted_stage_ns, sizeof(view->counted_stage_ns));
     struct sj_hist *total = &o->totals[o->n_totals++];
     sj_hist_init(total);
