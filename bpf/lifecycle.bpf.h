@@ -140,20 +140,6 @@ static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
         c->ready = now;
 }
 
-/*
- * A server's answer could not be sent, since nobody was there to take it. It was served: a request, and an error.
- * Global, so that the verifier walks it once.
- */
-__noinline int answer_unheard(struct conn *c)
-{
-    struct event e = {.k = my_counters(), .task = bpf_get_current_task_btf(), .c = c, .log = my_log()};
-    if (!e.k || !e.c || !e.log)
-        return 0;
-    c->rec_flags |= SJ_F_RESET;
-    turn_answer(&e);
-    return 0;
-}
-
 /* What a call that moved nothing says of the turn. */
 static __always_inline void conn_failed(struct event *e, int ret)
 {
@@ -168,12 +154,15 @@ static __always_inline void conn_failed(struct event *e, int ret)
         }
         return;
     }
-    if (ret != -EPIPE && ret != -ECONNRESET)
-        return;
-    if (!e->receive && c->role == SJ_ROLE_SERVER && STATE_OF(c->word) == ASKED)
-        answer_unheard(c);
-    else
+    if (ret == -EPIPE || ret == -ECONNRESET)
         conn_give_up(c, ret == -EPIPE ? SJ_CUT_PEER_GONE : SJ_CUT_RESET, SJ_F_RESET);
+}
+
+/* A server's answer could not be sent, since nobody was there to take it. It was served: a request, and an error. */
+static __always_inline bool answer_unheard(const struct event *e, int ret)
+{
+    return (ret == -EPIPE || ret == -ECONNRESET) && !e->receive && e->c->role == SJ_ROLE_SERVER &&
+           STATE_OF(e->c->word) == ASKED;
 }
 
 static __always_inline void conn_role_by_event(struct sock *sk, struct conn *c, bool receive)
@@ -207,11 +196,16 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
     if (!e.log)
         return;
     e.tp = tcp_of(sk);
-    if (ret <= 0) {
+    bool unheard = answer_unheard(&e, ret);
+    if (unheard) {
+        e.c->rec_flags |= SJ_F_RESET;
+        e.tp = NULL; /* nothing has left that could tell when */
+    }
+    if (ret <= 0 && !unheard) {
         conn_failed(&e, ret);
     } else {
-        e.len = (__u64)(__u32)ret;
-        if (e.c->told_tgid != (__u32)e.task->tgid)
+        e.len = unheard ? 0 : (__u64)(__u32)ret;
+        if (!unheard && e.c->told_tgid != (__u32)e.task->tgid)
             announce(e.c);
         if (receive && e.tp && (sk->sk_shutdown & SEND_SHUTDOWN) && e.c->role == SJ_ROLE_SERVER)
             take_arrival(&e, 0); /* it cannot be answered: what a server drains before it closes is no ask */
