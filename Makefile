@@ -181,7 +181,7 @@ define tool_rule
 $(B)/tools/$(1): $(patsubst %.c,$(B)/obj/%.o,$(filter tools/$(1)/%,$(TOOL_SRC))) $(BASE_OBJ)
 	$$(msg) LINK $$@
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CC) $$(LINK_FLAGS) -o $$@ $$^ -lm -lpthread
+	$$(Q)$$(CC) $$(LINK_FLAGS) -o $$@ $$^ $$(SJ_LIBS)
 endef
 $(foreach t,$(notdir $(TOOLS)),$(eval $(call tool_rule,$(t))))
 
@@ -291,6 +291,13 @@ install: $(B)/sojourn
 	install -D -m 755 $(B)/sojourn $(DESTDIR)$(PREFIX)/bin/sojourn
 	$(if $(wildcard docs/sojourn.1),install -D -m 644 docs/sojourn.1 $(DESTDIR)$(PREFIX)/share/man/man1/sojourn.1)
 
+# The kernel matrix: other kernels in qemu, and this one. VM="GUEST..." for some of them only.
+.PHONY: test-vm
+test-vm:
+	$(Q)tools/install-deps.sh build test
+	$(Q)$(MAKE) $(B)/sojourn tools bpf
+	$(Q)B=$(B) SOJOURN=$(B)/sojourn $(PROVE) --timer --verbose --exec tests/run tests/vm/matrix.t $(if $(VM),:: $(VM))
+
 # For editors and clangd.
 json_words = $(foreach word,$(1),$(comma) "$(word)")
 json_entry = $(if $(filter $(1),$(firstword $(USER_SRC))),,$(comma)){ \
@@ -308,6 +315,7 @@ help:
 		'make                 build/sojourn and nothing else' \
 		'make run             install what is missing, build, show the demonstration' \
 		'make test            install what is missing, build, run every test; CI=true forbids skipping' \
+		'make test-vm         the kernel matrix alone; VM="6.1 6.12" for some guests only' \
 		'make unit            the unit tests alone; with SANITIZE=address,undefined under sanitizers' \
 		'make lint            the rules of the house' \
 		'make format          clang-format, in place; F="FILE..." for some files only' \
