@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "base/out.h"
+#include "base/units.h"
 #include "command.h"
 #include "export/fit_json.h"
 #include "fit_input.h"
-#include "options.h"
 #include "term/fit_text.h"
 
 #define REPLICATES_MAX 100000

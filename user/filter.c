@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "options.h"
+#include "base/units.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define PID_LIMIT 4194304 /* the kernel's PID_MAX_LIMIT */

@@ -36,8 +36,3 @@ int sj_options_parse(const struct sj_command *cmd, const char *accepts, int argc
 
 /* How much memory events on their way from the kernel get without --ring. */
 #define SJ_RING_BYTES_DEFAULT (2U << 20)
-
-/* "250us", "10ms", "1.5s", "2m", "1h"; a unit is required. Returns 0, or -1 when it is not a duration. */
-int sj_parse_duration(const char *text, uint64_t *ns);
-/* "64KiB", "4MiB", "65536"; Returns 0 or -1. */
-int sj_parse_size(const char *text, uint64_t *bytes);

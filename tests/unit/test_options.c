@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "base/units.h"
 #include "options.h"
 
 #include "said.h"
@@ -224,7 +225,7 @@ static void durations(void **state)
                                       "1,5s",
                                       "0x1s",
                                       "1S",
-                                      "1d",
+                                      "1w",
                                       "18446744073709551616ns",
                                       "18446744073.709551616s",
                                       "5124096h",
