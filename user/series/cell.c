@@ -73,6 +73,8 @@ int sj_cell_add(struct sj_cell *c, const struct sj_request *req)
     if (req->status[0])
         count_status(c, req->status);
     rc |= sj_hist_add(&c->total, req->total_ns);
+    if (flags & SJ_REQ_ERROR)
+        rc |= add_lazily(&c->error_total, req->total_ns);
     if (req->role == SJ_ROLE_CLIENT) {
         for (int i = SJ_STAGE_SEND; i < SJ_STAGE_MAX_; i++)
             rc |= add_lazily(&c->stage[i], req->stage_ns[i]);
@@ -134,6 +136,7 @@ int sj_cell_merge(struct sj_cell *dst, const struct sj_cell *src)
     dst->no_arrival += src->no_arrival;
     dst->no_stages += src->no_stages;
     merge_statuses(dst, src);
+    rc |= merge_lazily(&dst->error_total, src->error_total);
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
         rc |= merge_lazily(&dst->stage[i], src->stage[i]);
     for (int i = 0; i < SJ_CAUSE_MAX_; i++)
@@ -151,6 +154,7 @@ static void free_lazily(struct sj_hist *h)
 void sj_cell_clear(struct sj_cell *c)
 {
     sj_hist_free(&c->total);
+    free_lazily(c->error_total);
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
         free_lazily(c->stage[i]);
     for (int i = 0; i < SJ_CAUSE_MAX_; i++)
@@ -165,7 +169,7 @@ static size_t hist_bytes(const struct sj_hist *h)
 
 size_t sj_cell_bytes(const struct sj_cell *c)
 {
-    size_t n = hist_bytes(&c->total) - sizeof(c->total);
+    size_t n = hist_bytes(&c->total) - sizeof(c->total) + hist_bytes(c->error_total);
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
         n += hist_bytes(c->stage[i]);
     for (int i = 0; i < SJ_CAUSE_MAX_; i++)

@@ -58,6 +58,7 @@ struct sj_cell {
     uint64_t no_arrival; /* their queue is unknown */
     uint64_t no_stages;  /* what their service time was spent on is unknown */
     struct sj_hist total;
+    struct sj_hist *error_total; /* of the errors among them; NULL until there is one that took any time */
     struct sj_hist *stage[SJ_STAGE_MAX_];
     struct sj_hist *cause[SJ_CAUSE_MAX_];
     struct sj_status_count status[SJ_STATUSES]; /* unused ones have 0 requests */
