@@ -282,7 +282,7 @@ format:
 bench:
 	$(Q)tools/install-deps.sh build test
 	$(Q)$(MAKE) $(B)/sojourn tools bpf
-	$(Q)SOJOURN=$(B)/sojourn tools/bench/run
+	$(Q)SOJOURN=$(B)/sojourn tools/bench/run $(addprefix --readme ,$(README))
 
 vmlinux:
 	$(Q)tools/gen-vmlinux.py vmlinux/types.list vmlinux/vmlinux.h
@@ -320,7 +320,7 @@ help:
 		'make lint            the rules of the house' \
 		'make format          clang-format, in place; F="FILE..." for some files only' \
 		'make fuzz            every fuzz target for FUZZ_SECONDS (20) each' \
-		'make bench           cost and accuracy' \
+		'make bench           what it costs; README=README.md puts the tables there' \
 		'make deps            install what building and testing need (Debian)' \
 		'make vmlinux         vmlinux/vmlinux.h from vmlinux/types.list and the kernel'"'"'s BTF' \
 		'make install         to PREFIX (/usr/local) under DESTDIR' \

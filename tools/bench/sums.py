@@ -37,3 +37,12 @@ def table(rows, indent="  "):
     for row in rows:
         cells = [cell.rjust(width) if i else cell.ljust(width) for i, (cell, width) in enumerate(zip(row, widths))]
         yield (indent + "  ".join(cells)).rstrip()
+
+
+def markdown(rows):
+    """Lines of the same as a table of Markdown."""
+    columns = max(map(len, rows))
+    for number, row in enumerate(rows):
+        yield "| " + " | ".join([*row, *[""] * (columns - len(row))]) + " |"
+        if number == 0:
+            yield "|---|" + "---:|" * (columns - 1)
