@@ -102,6 +102,28 @@ static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newst
 }
 
 /*
+ * A TCP socket has no state although the walks over the old ones are done: its handshake was over while the same
+ * program was running on this CPU, so that it was skipped. (Or it lay in an accept queue where no walk comes.) Is what
+ * is seen now its beginning: all that ever came is still unread or was just taken, and came since then?
+ */
+static __always_inline bool conn_fresh(struct tcp_sock *tp, __u32 taken)
+{
+    return old_pass == OLD_DONE && tp && !tp->bytes_sent &&
+           (__u32)tp->bytes_received - taken <= tp->rcv_nxt - tp->copied_seq &&
+           (__s32)(tp->inet_conn.icsk_ack.lrcvtime - old_jiffies) > 0;
+}
+
+static __always_inline struct conn *conn_missed(struct sj_counters *k, struct sock *sk)
+{
+    if (!conn_fresh(tcp_of(sk), 0))
+        return NULL;
+    struct conn *c = conn_make(k, sk, false);
+    if (c && !c->role)
+        conn_find_role(sk, c);
+    return c;
+}
+
+/*
  * Data has become readable. TCP has just read the clock for the segment. Listeners and the other side's FIN make the
  * same noise without data; a unix socket makes it sometimes only after its data has been read.
  */
@@ -124,6 +146,8 @@ static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
         now = bpf_ktime_get_ns();
     } else {
         c = conn_of(sk);
+        if (!c)
+            c = conn_missed(k, sk);
         if (!c)
             return;
         struct tcp_sock *tp = tcp_of(sk);
@@ -180,7 +204,10 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
     e.c = conn_of(sk);
     if (!e.c) {
         __u8 state = sk->__sk_common.skc_state;
-        bool opening = state == SYN_RECV || state == SYN_SENT || is_unix(sk);
+        /* MPTCP lets a reader take what has arrived before it tells of it */
+        bool opening = state == SYN_RECV || state == SYN_SENT || is_unix(sk) ||
+                       (old_pass == OLD_DONE && sk->sk_protocol != IPPROTO_TCP) ||
+                       (receive && conn_fresh(tcp_of(sk), (__u32)ret));
         if (ret <= 0 || state == CLOSED)
             return;
         e.c = conn_make(k, sk, !opening);
@@ -231,6 +258,7 @@ static __always_inline void conn_old(struct sock *sk)
             bpf_map_update_elem(&listeners, &key, &one, BPF_ANY);
         return;
     }
+    old_jiffies = (__u32)bpf_jiffies64();
     if (!sock_wanted(sk) || (state != EST && state != CLOSE_WAIT && state != FIN_WAIT1 && state != FIN_WAIT2))
         return;
     struct conn *c = conn_make(k, sk, true);
@@ -272,7 +300,9 @@ static __always_inline void conn_flush(struct sj_counters *k, struct sock *sk)
     if (STATE_OF(c->word) != ANSWERING || !c->tail)
         return;
     __u64 now = bpf_ktime_get_ns();
-    if (now < c->last || now - c->last < flush_idle_ns)
+    if (now < c->last || now - c->last < flush_idle_ns) {
+        __sync_fetch_and_add(&tails_left, 1);
         return;
+    }
     turn_tail(k, NULL, c, 0, now);
 }

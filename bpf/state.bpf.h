@@ -66,10 +66,16 @@ const volatile __u32 cfg_log_size = 32768; /* SIZE of struct sj_log */
 #define ASKS 65536
 __u8 asks[ASKS];
 
-/* 1: existing listeners are noted; 2: existing connections get their state. See on_old_socket. */
+/* 1: existing listeners are noted; 2: existing connections get their state; 3: all that are old have it. See
+ * on_old_socket. */
 __u32 old_pass;
+#define OLD_DONE 3
+/* The time of the second walk, in the kernel's ticks. */
+__u32 old_jiffies;
 /* A tail is flushed when its turn has been idle for this long. */
 __u64 flush_idle_ns;
+/* Set by the flush: tails that it has left alone, since their connection was not idle for so long. */
+__u64 tails_left;
 /* The number of the flush: several descriptors may lead to one socket. */
 __u32 flush_pass;
 /* Set by the flush: turns that were asked and not yet answered, by role. */

@@ -327,7 +327,10 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     }
     if (!further) {
         c->bytes_answer += e->len;
-        c->tail = 1;
+        if (!c->tail) {
+            c->tail = 1;
+            e->k->tails++;
+        }
         if (!c->port || c->ending) /* a unix socket, or one that is closed: nothing else may be heard of it */
             turn_tail(e->k, e->log, c, 0, stamp);
         return false;

@@ -466,6 +466,19 @@ struct inet_sock {
 
 struct inet_connection_sock {
     struct inet_sock icsk_inet;
+    struct {
+        __u8 pending;
+        __u8 quick;
+        __u8 pingpong;
+        __u8 retry;
+        __u32 ato : 8;
+        __u32 lrcv_flowlabel : 20;
+        __u32 dst_quick_ack : 1;
+        __u32 unused : 3;
+        __u32 lrcvtime;
+        __u16 last_seg_size;
+        __u16 rcv_mss;
+    } icsk_ack;
 };
 
 struct tcp_sock {

@@ -167,6 +167,7 @@ struct sj_counters {
     __u64 opened[SJ_ROLE_SLOTS];   /* turns that began */
     __u64 answered[SJ_ROLE_SLOTS]; /* turns that were answered (pipelined answers not included) */
     __u64 cut[SJ_ROLE_SLOTS];      /* turns given up: each also told as SJ_REC_CUT when there was room */
+    __u64 tails;                   /* answers that went on after they were told */
     __u64 counted_only;            /* turns that did not fit into the ring and are in the overflow histogram */
     __u64 lost;                    /* seen, but neither told nor counted */
     __u64 lost_data;               /* pieces of payload that did not fit */

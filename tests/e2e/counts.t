@@ -249,7 +249,7 @@ def full_speed(t):
     with sjtest.Nginx() as nginx:
         before = nginx.stub_status()["requests"]
         with sjtest.Measure("--port", nginx.port, "--role", "server") as m:
-            sjtest.run(["wrk", "-t", 1, "-c", connections, "-d", "4s", nginx.url + "/"])
+            sjtest.run(["wrk", "-t", 1, "-c", connections, "-d", "10s", nginx.url + "/"])
         served = nginx.stub_status()["requests"] - before - 1  # asking for the first status came in between
     reported = m.requests(role="server")
     t.diag(f"nginx counted {served}, reported {reported}, {m.completeness}, {m.report['cost']}")

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import sjtest
@@ -288,8 +289,38 @@ def no_rights(t):
         sjtest.SOJOURN = original
 
 
+# Runs a program that may do everything but load BPF programs, as a security policy may have it.
+NO_PROGRAMS = """
+import ctypes, os, platform, struct, sys
+number = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+steps = [(0x20, 0, 0, 0), (0x15, 0, 3, number), (0x20, 0, 0, 16), (0x15, 0, 1, 5), (0x06, 0, 0, 0x50001),
+         (0x06, 0, 0, 0x7fff0000)]  # bpf(BPF_PROG_LOAD): EPERM
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+class Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("steps", ctypes.c_void_p)]
+program = Program(len(steps), ctypes.addressof(code))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
+    sys.exit("no seccomp: " + os.strerror(ctypes.get_errno()))
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def no_leave(t):
+    """The rights are there, the tracepoints too, and still the kernel says no: `check` must not promise otherwise."""
+    policy = [sys.executable, "-c", NO_PROGRAMS]
+    for command in (["report", "-d", "1s"], ["trace"], ["check"]):
+        refused(t, NO_PERMISSION, command, "refused", "policy", prefix=policy, out=None,
+                name="a policy against it: " + command[0])
+    done = sojourn("check", "--json", prefix=policy)
+    t.equal((done.returncode, json.loads(done.stdout)["possible"]), (NO_PERMISSION, False),
+            "a policy against it: check --json")
+    done = sojourn("check")
+    t.equal((done.returncode, complaint(done)), (0, []), "no policy against it: check is content")
+
+
 BTF = "/sys/kernel/btf"
-CLOCK = ("sched_switch", "sched_wakeup")  # needed for the stages only
+CLOCK = ("sched_switch", "sched_wakeup", "signal_generate")  # needed for the stages only
 
 
 def no_kernel_support(t):
@@ -359,5 +390,5 @@ def extreme_rings(t):
 
 
 sjtest.main(usage, bad_values, broken_input, no_output, trace_to_a_full_disk, record_to_a_full_disk, closed_pipe,
-            no_rights, no_kernel_support, a_command_that_cannot_run, few_descriptors,
+            no_rights, no_leave, no_kernel_support, a_command_that_cannot_run, few_descriptors,
             extreme_rings)

@@ -15,6 +15,8 @@
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
+#define ONLY_QUEUE "without it only --stages queue or none can be measured"
+
 static const struct {
     const char *tracepoint;
     const char *consequence;
@@ -23,9 +25,9 @@ static const struct {
     {"sock_recv_length", "needs Linux 6.3: receiving cannot be seen"},
     {"sock_send_length", "needs Linux 6.3: sending cannot be seen"},
     {"inet_sock_set_state", "connections and their roles cannot be seen"},
-    {"sched_switch", "without it only --stages queue or none can be measured"},
-    {"sched_wakeup", "without it only --stages queue or none can be measured"},
-    {"signal_generate", "without it only --stages queue or none can be measured"},
+    {"sched_switch", ONLY_QUEUE},
+    {"sched_wakeup", ONLY_QUEUE},
+    {"signal_generate", ONLY_QUEUE},
 };
 
 #define TRACEPOINTS (sizeof(tracepoints) / sizeof(tracepoints[0]))
@@ -50,6 +52,23 @@ static bool have_rights(void)
     return admin || ((caps & 1ULL << CAP_BPF) && (caps & 1ULL << CAP_PERFMON));
 }
 
+#define WALK "bpf_sk_storage_map"
+
+/* Some kernels keep such walks from everybody, which only shows when a program is loaded: one that does nothing. */
+static bool may_walk(const struct btf *btf)
+{
+    const struct bpf_insn nothing[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    int target = btf__find_by_name_kind(btf, "bpf_iter_" WALK, BTF_KIND_FUNC);
+    if (target <= 0)
+        return false;
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
+    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
+    return fd >= 0;
+}
+
 unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES])
 {
     unsigned n = 0;
@@ -64,15 +83,19 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
                                                    .have = have_tracepoint(btf, tracepoints[i].tracepoint),
                                                    .required = i < CLOCKLESS,
                                                    .consequence = tracepoints[i].consequence};
+    bool rights = have_rights();
+    if (btf && rights)
+        features[n++] = (struct sj_kernel_feature){
+            .name = WALK, .have = may_walk(btf), .consequence = "idle connections are looked for among open files"};
     features[n++] = (struct sj_kernel_feature){.name = "rights",
-                                               .have = have_rights(),
+                                               .have = rights,
                                                .required = true,
                                                .consequence = "run as root, or with CAP_BPF and CAP_PERFMON"};
     btf__free(btf);
     return n;
 }
 
-int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err)
+int sj_kernel_require(const char *probe_set, bool clock, bool *walk, struct sj_err *err)
 {
     if (probe_set && strcmp(probe_set, "socket") != 0)
         return sj_fail(err, EX_UNAVAILABLE, "probe set %s is not built into this program; there is: socket", probe_set);
@@ -80,7 +103,10 @@ int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err)
     unsigned n = sj_kernel_features(features);
     for (unsigned i = 0; i < n; i++) {
         const struct sj_kernel_feature *f = &features[i];
-        if (f->have || (!f->required && !clock))
+        bool is_walk = strcmp(f->name, WALK) == 0;
+        if (is_walk && walk)
+            *walk = f->have;
+        if (f->have || is_walk || (!f->required && !clock))
             continue;
         if (strcmp(f->name, "rights") == 0)
             return sj_fail(err, EX_NOPERM, "no permission to load BPF programs: %s", f->consequence);
@@ -91,25 +117,16 @@ int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err)
     return 0;
 }
 
-bool sj_kernel_walks_storage(void)
-{
-    const struct bpf_insn nothing[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-        {.code = BPF_JMP | BPF_EXIT},
-    };
-    int target = libbpf_find_vmlinux_btf_id("bpf_sk_storage_map", BPF_TRACE_ITER);
-    if (target <= 0)
-        return false;
-    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
-    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
-    return fd >= 0;
-}
-
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err)
 {
     if (log_bytes >= 64U << 20)
         return sj_fail(err, EX_OSERR, "the kernel refuses buffers of %u MiB for each of %u CPUs: try a smaller --ring",
                        log_bytes >> 20, cpus);
+    if ((error == EPERM || error == EACCES) && have_rights())
+        return sj_fail(err, EX_NOPERM,
+                       "the kernel refused the BPF programs (%s) although the rights are there: a security policy "
+                       "forbids it; lockdown is %s",
+                       strerror(error), sj_kernel_lockdown());
     if (error == EPERM || error == EACCES)
         return sj_fail(err, EX_NOPERM,
                        "the kernel refused the BPF programs (%s): run as root, or with CAP_BPF and CAP_PERFMON; "

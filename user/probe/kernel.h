@@ -21,15 +21,10 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
 
 /*
  * Can requests be measured here with this probe set (NULL: any), and with the thread clock when that is wanted? 0, or
- * -1 with *err: EX_NOPERM or EX_UNAVAILABLE.
+ * -1 with *err: EX_NOPERM or EX_UNAVAILABLE. *walk (may be NULL): whether programs may walk over the state that is kept
+ * with sockets.
  */
-int sj_kernel_require(const char *probe_set, bool clock, struct sj_err *err);
-
-/*
- * May programs walk over the state that is kept with sockets? Some kernels keep such walks from everybody. Found by
- * loading a program that does nothing; false too when that fails for want of rights.
- */
-bool sj_kernel_walks_storage(void);
+int sj_kernel_require(const char *probe_set, bool clock, bool *walk, struct sj_err *err);
 
 /* Why did the kernel refuse the programs and their buffers (of log_bytes for each CPU)? Returns -1 with *err. */
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err);

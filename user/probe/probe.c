@@ -20,6 +20,7 @@ struct sj_probe {
     unsigned cpus;
     uint32_t log_bytes;
     uint32_t aside_bytes;
+    uint64_t tails; /* the counter, when the last flush began */
 };
 
 static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
@@ -55,7 +56,6 @@ static void configure(struct socket_bpf *skel, const struct sj_measure_options *
     skel->rodata->cfg_cgroup_level = o->filter.cgroup_level;
     skel->rodata->cfg_self = (uint32_t)getpid();
     skel->rodata->cfg_log_size = log_bytes;
-    bpf_program__set_autoload(sj_kernel_walks_storage() ? skel->progs.on_flush_files : skel->progs.on_flush, false);
     if (!skel->rodata->cfg_clock) {
         bpf_program__set_autoload(skel->progs.on_switch, false);
         bpf_program__set_autoload(skel->progs.on_wakeup, false);
@@ -118,15 +118,19 @@ static int attach(struct sj_probe *p, struct sj_err *err)
         attach_one(s->progs.on_send, &s->links.on_send, err) || attach_one(s->progs.on_recv, &s->links.on_recv, err) ||
         attach_one(s->progs.on_data_ready, &s->links.on_data_ready, err))
         return -1;
-    return walk_old_sockets(p, 2, err);
+    if (walk_old_sockets(p, 2, err))
+        return -1;
+    s->bss->old_pass = 3;
+    return 0;
 }
 
-static int load(struct sj_probe *p, const struct sj_measure_options *opts, struct sj_err *err)
+static int load(struct sj_probe *p, const struct sj_measure_options *opts, bool walk, struct sj_err *err)
 {
     p->skel = socket_bpf__open();
     if (!p->skel)
         return sj_fail(err, EX_SOFTWARE, "cannot open the BPF object: %s", strerror(errno));
     configure(p->skel, opts, p->log_bytes);
+    bpf_program__set_autoload(walk ? p->skel->progs.on_flush_files : p->skel->progs.on_flush, false);
     if (bpf_map__set_max_entries(p->skel->maps.logs, p->cpus) ||
         bpf_map__set_value_size(p->skel->maps.logs, SJ_LOG_HEAD + p->log_bytes + 2 * SJ_LOG_SLACK) ||
         bpf_map__set_max_entries(p->skel->maps.aside, p->aside_bytes))
@@ -136,10 +140,12 @@ static int load(struct sj_probe *p, const struct sj_measure_options *opts, struc
     return 0;
 }
 
-int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
+/* All but the attaching; *out is the caller's, who closes it. */
+static int prepare(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
 {
     libbpf_set_print(quiet);
-    if (sj_kernel_require(opts->probe_set, opts->stages == SJ_STAGES_ALL, err))
+    bool walk = false;
+    if (sj_kernel_require(opts->probe_set, opts->stages == SJ_STAGES_ALL, &walk, err))
         return -1;
     int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
@@ -154,11 +160,33 @@ int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, 
      */
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
-    if (load(p, opts, err) || attach(p, err)) {
+    if (load(p, opts, walk, err)) {
         sj_probe_close(p);
         return -1;
     }
     *out = p;
+    return 0;
+}
+
+int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
+{
+    struct sj_probe *p;
+    if (prepare(opts, &p, err))
+        return -1;
+    if (attach(p, err)) {
+        sj_probe_close(p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+int sj_probe_try(const struct sj_measure_options *opts, struct sj_err *err)
+{
+    struct sj_probe *p;
+    if (prepare(opts, &p, err))
+        return -1;
+    sj_probe_close(p);
     return 0;
 }
 
@@ -210,6 +238,13 @@ uint32_t sj_probe_aside_bytes(const struct sj_probe *p)
 
 int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err)
 {
+    struct sj_counters k;
+    if (sj_probe_counters(p, &k, err))
+        return -1;
+    if (!open_turns && !p->skel->bss->gauge_wanted && k.tails == p->tails && !p->skel->bss->tails_left)
+        return 0; /* there is nothing to be found */
+    p->tails = k.tails;
+    p->skel->bss->tails_left = 0;
     memset(p->skel->bss->open_turns, 0, sizeof(p->skel->bss->open_turns));
     p->skel->bss->flush_idle_ns = idle_ns;
     p->skel->bss->flush_pass++;

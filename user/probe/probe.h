@@ -22,6 +22,9 @@ struct sj_probe;
 int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err);
 void sj_probe_close(struct sj_probe *p);
 
+/* Would sj_probe_open() be allowed to load its programs? Attaches nothing. 0, or -1 with *err as there. */
+int sj_probe_try(const struct sj_measure_options *opts, struct sj_err *err);
+
 /* "socket": which set of tracepoints is attached. */
 const char *sj_probe_set_name(const struct sj_probe *p);
 
@@ -35,7 +38,7 @@ uint32_t sj_probe_aside_bytes(const struct sj_probe *p);
 
 /*
  * Tells the tails of answers whose connection has been idle for idle_ns, and counts the turns that are waiting for
- * their answer into open_turns[role] (may be NULL).
+ * their answer into open_turns[role] (may be NULL; then it walks only when there is a tail).
  */
 int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err);
 
