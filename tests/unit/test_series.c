@@ -22,7 +22,7 @@ static uint32_t next_random(uint32_t *x)
 
 static struct sj_series *series(size_t rows, size_t bytes)
 {
-    const struct sj_series_limits limits = {rows, bytes};
+    const struct sj_series_limits limits = {rows, bytes, 0};
     struct sj_series *s = sj_series_new(&limits);
     assert_non_null(s);
     return s;

@@ -14,7 +14,7 @@
 
 static struct sj_series *series(size_t rows)
 {
-    const struct sj_series_limits limits = {rows, (size_t)64 << 20};
+    const struct sj_series_limits limits = {rows, (size_t)64 << 20, 0};
     struct sj_series *s = sj_series_new(&limits);
     assert_non_null(s);
     return s;

@@ -56,10 +56,10 @@ static void count_status(struct sj_cell *c, const char *status)
     c->other_statuses++;
 }
 
-int sj_cell_add(struct sj_cell *c, const struct sj_request *req)
+/* What is counted of every request, however little is kept of it. */
+static inline int add_total(struct sj_cell *c, const struct sj_request *req)
 {
     const uint32_t flags = req->flags;
-    int rc = 0;
     c->requests++;
     if (flags) {
         c->errors += (flags & SJ_REQ_ERROR) != 0;
@@ -67,14 +67,29 @@ int sj_cell_add(struct sj_cell *c, const struct sj_request *req)
         c->interleaved += (flags & SJ_REQ_INTERLEAVED) != 0;
         c->unparsed += (flags & SJ_REQ_UNPARSED) != 0;
         c->pipelined += (flags & SJ_REQ_PIPELINED) != 0;
-        c->no_arrival += (flags & SJ_REQ_NO_ARRIVAL) != 0;
-        c->no_stages += (flags & SJ_REQ_NO_STAGES) != 0;
     }
     if (req->status[0])
         count_status(c, req->status);
-    rc |= sj_hist_add(&c->total, req->total_ns);
+    int rc = sj_hist_add(&c->total, req->total_ns);
     if (flags & SJ_REQ_ERROR)
         rc |= add_lazily(&c->error_total, req->total_ns);
+    return rc;
+}
+
+int sj_cell_add_bare(struct sj_cell *c, const struct sj_request *req)
+{
+    c->bare++;
+    return add_total(c, req);
+}
+
+int sj_cell_add(struct sj_cell *c, const struct sj_request *req)
+{
+    const uint32_t flags = req->flags;
+    int rc = add_total(c, req);
+    if (flags) {
+        c->no_arrival += (flags & SJ_REQ_NO_ARRIVAL) != 0;
+        c->no_stages += (flags & SJ_REQ_NO_STAGES) != 0;
+    }
     if (req->role == SJ_ROLE_CLIENT) {
         for (int i = SJ_STAGE_SEND; i < SJ_STAGE_MAX_; i++)
             rc |= add_lazily(&c->stage[i], req->stage_ns[i]);
@@ -135,6 +150,7 @@ int sj_cell_merge(struct sj_cell *dst, const struct sj_cell *src)
     dst->pipelined += src->pipelined;
     dst->no_arrival += src->no_arrival;
     dst->no_stages += src->no_stages;
+    dst->bare += src->bare;
     merge_statuses(dst, src);
     rc |= merge_lazily(&dst->error_total, src->error_total);
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
@@ -151,15 +167,47 @@ static void free_lazily(struct sj_hist *h)
     free(h);
 }
 
-void sj_cell_clear(struct sj_cell *c)
+static void free_stages(struct sj_cell *c)
 {
-    sj_hist_free(&c->total);
-    free_lazily(c->error_total);
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
         free_lazily(c->stage[i]);
     for (int i = 0; i < SJ_CAUSE_MAX_; i++)
         free_lazily(c->cause[i]);
+    memset(c->stage, 0, sizeof(c->stage));
+    memset(c->cause, 0, sizeof(c->cause));
+}
+
+void sj_cell_clear(struct sj_cell *c)
+{
+    free_stages(c);
+    sj_hist_free(&c->total);
+    free_lazily(c->error_total);
     *c = (struct sj_cell){0};
+}
+
+void sj_cell_strip(struct sj_cell *c)
+{
+    free_stages(c);
+    c->bare = c->requests;
+    c->no_arrival = 0;
+    c->no_stages = 0;
+}
+
+void sj_cell_reset(struct sj_cell *c)
+{
+    struct sj_cell kept = {.total = c->total, .error_total = c->error_total};
+    memcpy(kept.stage, c->stage, sizeof(kept.stage));
+    memcpy(kept.cause, c->cause, sizeof(kept.cause));
+    sj_hist_reset(&kept.total);
+    if (kept.error_total)
+        sj_hist_reset(kept.error_total);
+    for (int i = 0; i < SJ_STAGE_MAX_; i++)
+        if (kept.stage[i])
+            sj_hist_reset(kept.stage[i]);
+    for (int i = 0; i < SJ_CAUSE_MAX_; i++)
+        if (kept.cause[i])
+            sj_hist_reset(kept.cause[i]);
+    *c = kept;
 }
 
 static size_t hist_bytes(const struct sj_hist *h)
@@ -179,9 +227,10 @@ size_t sj_cell_bytes(const struct sj_cell *c)
 
 uint64_t sj_cell_known(const struct sj_cell *c, enum sj_stage stage)
 {
+    uint64_t kept = c->requests - c->bare;
     if (stage == SJ_STAGE_QUEUE)
-        return c->requests - c->no_arrival;
-    return is_clock_stage(stage) ? c->requests - c->no_stages : c->requests;
+        return kept - c->no_arrival;
+    return is_clock_stage(stage) ? kept - c->no_stages : kept;
 }
 
 /* The quantile of `known` values of which those in h are all that are not zero. */

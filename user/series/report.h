@@ -17,9 +17,6 @@ struct sj_report {
 /* The confidence level of all intervals. */
 #define SJ_REPORT_LEVEL 0.95
 
-/* The name under which the rows beyond the limits are shown. */
-#define SJ_REST_NAME "other"
-
 /* Requests per second; NaN when the measurement has no length. */
 double sj_report_rate(const struct sj_report *r, const struct sj_service_view *s);
 

@@ -10,7 +10,7 @@
 
 /* What a new row will take before long: a handful of narrow histograms. */
 #define ROW_ESTIMATE 4096
-#define AUDIT_EVERY 8192
+#define EXEMPLAR_NS 60000000000ULL
 
 /* A share of the rows is for services, so that one service's operations cannot keep others from being seen. */
 #define SERVICES_PER_ROWS 4
@@ -54,13 +54,18 @@ static uint32_t take_slot(uint64_t *taken)
     return (uint32_t)(64 * word + bit);
 }
 
+static void give_slot(uint64_t *taken, uint32_t slot)
+{
+    taken[slot / 64] &= ~(1ULL << slot % 64);
+}
+
 struct sj_series *sj_series_new(const struct sj_series_limits *limits)
 {
     struct sj_series *s = calloc(1, sizeof(*s));
     if (!s)
         return NULL;
-    s->limits = limits ? *limits : (struct sj_series_limits){SJ_SERIES_ROWS, SJ_SERIES_BYTES};
-    s->until_audit = AUDIT_EVERY;
+    s->limits = limits ? *limits : (struct sj_series_limits){.rows = SJ_SERIES_ROWS, .bytes = SJ_SERIES_BYTES};
+    s->until_audit = SJ_AUDIT_EVERY;
     /* Names come from outside: without a secret, somebody could choose them so that all share a slot. */
     if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) != sizeof(s->seed))
         s->seed = (uint64_t)(uintptr_t)s;
@@ -79,14 +84,24 @@ struct sj_series *sj_series_new(const struct sj_series_limits *limits)
     return s;
 }
 
+static void free_operation(struct sj_operation *op)
+{
+    sj_interval_free(op);
+    sj_cell_clear(&op->cell);
+    free(op);
+}
+
 static void free_service(struct sj_service *svc)
 {
     for (struct sj_operation *op = svc->operations, *next; op; op = next) {
         next = op->next;
-        sj_cell_clear(&op->cell);
-        free(op);
+        free_operation(op);
     }
+    if (svc->retired)
+        sj_cell_clear(svc->retired);
+    free(svc->retired);
     sj_hist_free(&svc->counted);
+    sj_hist_free(&svc->counted_interval);
     sj_pids_free(&svc->pids);
     free(svc);
 }
@@ -104,74 +119,6 @@ void sj_series_free(struct sj_series *s)
     free(s->service_slots);
     free(s->operation_slots);
     free(s);
-}
-
-/* ---- memory --------------------------------------------------------------------------------------------------------
- */
-
-static size_t operation_bytes(const struct sj_operation *op)
-{
-    return sizeof(*op) + op->len + 16 + sj_cell_bytes(&op->cell);
-}
-
-size_t sj_series_bytes(const struct sj_series *s)
-{
-    size_t n = sizeof(*s) + 2 * (s->mask + 1) * sizeof(struct sj_slot);
-    for (const struct sj_service *svc = s->first; svc; svc = svc->next) {
-        n += sizeof(*svc) + svc->counted.len * sizeof(uint64_t) + svc->pids.size * sizeof(uint32_t) + 128;
-        for (const struct sj_operation *op = svc->operations; op; op = op->next)
-            n += operation_bytes(op);
-    }
-    return n;
-}
-
-static int by_requests(const void *a, const void *b)
-{
-    uint64_t x = (*(struct sj_operation *const *)a)->cell.requests;
-    uint64_t y = (*(struct sj_operation *const *)b)->cell.requests;
-    return x < y ? -1 : x > y;
-}
-
-static int put_operation(struct sj_service *svc, const char *name, struct sj_operation **out);
-
-static int fold(struct sj_operation *op)
-{
-    struct sj_service *svc = op->owner;
-    if (!svc->rest && put_operation(svc, "", &svc->rest) < 0)
-        return -ENOMEM;
-    int rc = sj_cell_merge(&svc->rest->cell, &op->cell);
-    sj_cell_clear(&op->cell);
-    op->folded = true;
-    return rc;
-}
-
-/* Histograms grow as latencies scatter. When all of them have grown too much, the least used operations give way. */
-static int fold_least_used(struct sj_series *s)
-{
-    struct sj_operation **all = malloc((s->rows + 1) * sizeof(struct sj_operation *));
-    size_t n = 0, excess = s->bytes - s->limits.bytes, saved = 0;
-    int rc = 0;
-    if (!all)
-        return -ENOMEM;
-    for (struct sj_service *svc = s->first; svc; svc = svc->next)
-        for (struct sj_operation *op = svc->operations; op && svc->operations->next; op = op->next)
-            if (!op->folded && op != svc->rest && op->name[0] && n < s->rows)
-                all[n++] = op;
-    qsort(all, n, sizeof(struct sj_operation *), by_requests);
-    for (size_t i = 0; i < n && saved < excess && rc == 0; i++) {
-        saved += sj_cell_bytes(&all[i]->cell);
-        rc = fold(all[i]);
-    }
-    free(all);
-    s->bytes = sj_series_bytes(s);
-    return rc;
-}
-
-static int audit(struct sj_series *s)
-{
-    s->until_audit = AUDIT_EVERY;
-    s->bytes = sj_series_bytes(s);
-    return s->bytes > s->limits.bytes + s->limits.bytes / 4 ? fold_least_used(s) : 0;
 }
 
 static bool is_full(const struct sj_series *s)
@@ -229,13 +176,16 @@ static struct sj_service *new_service(struct sj_series *s, const struct key *k)
     svc->container = container;
     svc->service_len = k->service_len;
     svc->container_len = k->container_len;
+    svc->identity = mix_text(mix(s->seed, (uint64_t)k->role << 8 | k->protocol), k->service, k->service_len);
+    svc->created_ns = s->now_ns;
+    svc->counted_ns = s->now_ns;
     svc->next = s->first;
     s->first = svc;
     s->bytes += sizeof(*svc) + 128;
     return svc;
 }
 
-static struct sj_service *rest_service(struct sj_series *s, uint8_t role)
+struct sj_service *sj_store_rest_service(struct sj_series *s, uint8_t role)
 {
     struct key k = {.service = "", .container = "", .role = role < SJ_ROLE_MAX_ ? role : SJ_ROLE_UNKNOWN};
     struct sj_service **rest = &s->rest[k.role];
@@ -244,7 +194,7 @@ static struct sj_service *rest_service(struct sj_series *s, uint8_t role)
     return *rest;
 }
 
-static struct sj_service *get_service(struct sj_series *s, const struct key *k)
+static struct sj_service *find_service(const struct sj_series *s, const struct key *k, size_t *place)
 {
     size_t i = k->hash & s->mask;
     for (; s->services[i].row; i = (i + 1) & s->mask) {
@@ -252,62 +202,172 @@ static struct sj_service *get_service(struct sj_series *s, const struct key *k)
         if (s->services[i].hash == k->hash && is_service(svc, k))
             return svc;
     }
-    if (is_full(s) || s->n_services >= s->limits.rows / SERVICES_PER_ROWS)
-        return rest_service(s, k->role);
+    *place = i;
+    return NULL;
+}
+
+static struct sj_service *put_service(struct sj_series *s, const struct key *k, size_t place)
+{
     struct sj_service *svc = new_service(s, k);
     if (!svc)
         return NULL;
     svc->slot = take_slot(s->service_slots);
-    s->services[i] = (struct sj_slot){k->hash, svc};
+    s->services[place] = (struct sj_slot){k->hash, svc};
     s->rows++;
     s->n_services++;
+    sj_interval_service(s, svc);
     return svc;
 }
 
-static int put_operation(struct sj_service *svc, const char *name, struct sj_operation **out)
+static struct sj_service *get_service(struct sj_series *s, const struct key *k)
+{
+    size_t place = 0;
+    struct sj_service *svc = find_service(s, k, &place);
+    if (svc)
+        return svc;
+    if (is_full(s) || s->n_services >= s->limits.rows / SERVICES_PER_ROWS)
+        return sj_store_rest_service(s, k->role);
+    return put_service(s, k, place);
+}
+
+struct sj_service *sj_store_service(struct sj_series *s, const char *service, uint8_t role, uint8_t protocol)
+{
+    struct key k = make_key(s, service, "", role, protocol, 0);
+    size_t place = 0;
+    struct sj_service *svc = find_service(s, &k, &place);
+    return svc ? svc : put_service(s, &k, place);
+}
+
+static struct sj_operation *new_operation(const struct sj_series *s, struct sj_service *svc, const char *name)
 {
     size_t len = strlen(name);
     struct sj_operation *op = calloc(1, sizeof(*op) + len + 1);
     if (!op)
-        return -ENOMEM;
+        return NULL;
     sj_hist_init(&op->cell.total);
     memcpy(op->name, name, len + 1);
     op->len = len;
     op->owner = svc;
+    op->created_ns = op->used_ns = s->now_ns;
     op->next = svc->operations;
     svc->operations = op;
-    *out = op;
-    return 0;
+    return op;
 }
 
-static struct sj_operation *rest_operation(struct sj_service *svc)
+struct sj_operation *sj_store_rest_operation(struct sj_series *s, struct sj_service *svc)
 {
-    if (!svc->rest && put_operation(svc, "", &svc->rest) < 0)
-        return NULL;
+    if (!svc->rest && (svc->rest = new_operation(s, svc, "")) != NULL)
+        sj_interval_operation(s, svc->rest);
     return svc->rest;
+}
+
+static struct sj_operation *find_operation(const struct sj_series *s, const struct sj_service *svc, const char *name,
+                                           size_t *place, uint64_t *hash)
+{
+    size_t len = strlen(name);
+    *hash = mix_text(svc->hash, name, len);
+    size_t i = *hash & s->mask;
+    for (; s->operations[i].row; i = (i + 1) & s->mask) {
+        struct sj_operation *op = s->operations[i].row;
+        if (s->operations[i].hash == *hash && op->owner == svc && op->len == len && memcmp(op->name, name, len) == 0)
+            return op;
+    }
+    *place = i;
+    return NULL;
+}
+
+struct sj_operation *sj_store_find(const struct sj_series *s, const struct sj_service *svc, const char *name)
+{
+    size_t place;
+    uint64_t hash;
+    return find_operation(s, svc, name, &place, &hash);
+}
+
+static struct sj_operation *put_operation(struct sj_series *s, struct sj_service *svc, const char *name, size_t place,
+                                          uint64_t hash)
+{
+    struct sj_operation *op = new_operation(s, svc, name);
+    if (!op)
+        return NULL;
+    op->hash = hash;
+    op->slot = take_slot(s->operation_slots);
+    s->operations[place] = (struct sj_slot){hash, op};
+    s->rows++;
+    s->bytes += ROW_ESTIMATE;
+    sj_interval_operation(s, op);
+    return op;
 }
 
 static struct sj_operation *get_operation(struct sj_series *s, struct sj_service *svc, const char *name)
 {
-    size_t len = strlen(name);
-    uint64_t hash = mix_text(svc->hash, name, len);
-    size_t i = hash & s->mask;
-    for (; s->operations[i].row; i = (i + 1) & s->mask) {
-        struct sj_operation *op = s->operations[i].row;
-        if (s->operations[i].hash == hash && op->owner == svc && op->len == len && memcmp(op->name, name, len) == 0)
-            return op->folded ? rest_operation(svc) : op;
-    }
+    size_t place = 0;
+    uint64_t hash;
+    struct sj_operation *op = find_operation(s, svc, name, &place, &hash);
+    if (op)
+        return op->folded ? sj_store_rest_operation(s, svc) : op;
     if (svc->is_rest || is_full(s))
-        return rest_operation(svc);
-    struct sj_operation *op;
-    if (put_operation(svc, name, &op) < 0)
-        return NULL;
-    op->hash = hash;
-    op->slot = take_slot(s->operation_slots);
-    s->operations[i] = (struct sj_slot){hash, op};
-    s->rows++;
-    s->bytes += ROW_ESTIMATE;
-    return op;
+        return sj_store_rest_operation(s, svc);
+    return put_operation(s, svc, name, place, hash);
+}
+
+struct sj_operation *sj_store_operation(struct sj_series *s, struct sj_service *svc, const char *name)
+{
+    size_t place = 0;
+    uint64_t hash;
+    struct sj_operation *op = find_operation(s, svc, name, &place, &hash);
+    return op ? op : put_operation(s, svc, name, place, hash);
+}
+
+/* ---- rows that go ---- */
+
+/* Closes the gap that a row leaves in an open-addressing table, by what would have been put there. */
+static void forget(struct sj_slot *table, size_t mask, uint64_t hash, const void *row)
+{
+    size_t gap = hash & mask;
+    while (table[gap].row != row)
+        gap = (gap + 1) & mask;
+    for (size_t i = (gap + 1) & mask; table[i].row; i = (i + 1) & mask) {
+        size_t home = table[i].hash & mask;
+        if (((i - home) & mask) < ((i - gap) & mask))
+            continue;
+        table[gap] = table[i];
+        gap = i;
+    }
+    table[gap] = (struct sj_slot){0};
+}
+
+void sj_store_remove_operation(struct sj_series *s, struct sj_operation *op)
+{
+    struct sj_service *svc = op->owner;
+    struct sj_operation **link = &svc->operations;
+    while (*link != op)
+        link = &(*link)->next;
+    *link = op->next;
+    if (op == svc->rest) {
+        svc->rest = NULL;
+    } else {
+        forget(s->operations, s->mask, op->hash, op);
+        give_slot(s->operation_slots, op->slot);
+        s->rows--;
+    }
+    memset(s->recent, 0, sizeof(s->recent));
+    free_operation(op);
+}
+
+void sj_store_remove_service(struct sj_series *s, struct sj_service *svc)
+{
+    struct sj_service **link = &s->first;
+    while (svc->operations)
+        sj_store_remove_operation(s, svc->operations);
+    while (*link != svc)
+        link = &(*link)->next;
+    *link = svc->next;
+    forget(s->services, s->mask, svc->hash, svc);
+    give_slot(s->service_slots, svc->slot);
+    s->rows--;
+    s->n_services--;
+    memset(s->recent, 0, sizeof(s->recent));
+    free_service(svc);
 }
 
 static bool is_recent(const struct sj_recent *r, const struct sj_request *req, uint32_t traits)
@@ -339,12 +399,29 @@ static struct sj_operation *operation_of(struct sj_series *s, const struct sj_re
     return op;
 }
 
+/* The slowest request of a minute, or the first one of the next, is the row's example. */
+static void keep_exemplar(const struct sj_series *s, struct sj_operation *op, const struct sj_request *req)
+{
+    struct sj_exemplar *e = &op->exemplar;
+    if (req->total_ns < e->total_ns && s->now_ns < e->mono_ns + EXEMPLAR_NS)
+        return;
+    *e = (struct sj_exemplar){
+        .total_ns = req->total_ns, .mono_ns = req->start_ns + req->total_ns, .pid = req->pid, .peer = req->peer};
+}
+
 int sj_series_add(struct sj_series *s, const struct sj_request *req)
 {
-    if (s->until_audit-- == 0 && audit(s) < 0)
+    if (s->until_audit-- == 0 && sj_series_audit(s) < 0)
         return -ENOMEM;
     struct sj_operation *op = operation_of(s, req);
-    return op ? sj_cell_add(&op->cell, req) : -ENOMEM;
+    if (!op)
+        return -ENOMEM;
+    if (!s->limits.idle_ns)
+        return sj_cell_add(&op->cell, req);
+    op->used_ns = s->now_ns;
+    keep_exemplar(s, op, req);
+    int rc = op->bare ? sj_cell_add_bare(&op->cell, req) : sj_cell_add(&op->cell, req);
+    return op->watched && sj_interval_add(op, req) < 0 ? -ENOMEM : rc;
 }
 
 /* ---- turns without detail ------------------------------------------------------------------------------------------
@@ -383,6 +460,9 @@ int sj_series_add_counted(struct sj_series *s, const struct sj_counted *counted)
     struct sj_service *svc = owner_of(s, counted);
     if (!svc || sj_hist_merge(&svc->counted, &counted->total) < 0)
         return -ENOMEM;
+    if (svc->counted_watched && sj_hist_merge(&svc->counted_interval, &counted->total) < 0)
+        return -ENOMEM;
+    svc->counted_ns = s->now_ns;
     svc->lower_bound = svc->lower_bound || counted->lower_bound;
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
         svc->counted_stage_ns[i] += counted->stage_sum_ns[i];

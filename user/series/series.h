@@ -19,6 +19,12 @@ struct sj_series;
 struct sj_series_limits {
     size_t rows;  /* services and operations together */
     size_t bytes; /* of memory, approximately */
+    /*
+     * 0 for a series with an end. Otherwise it is to last, and what is counted of a row is exported while it runs: rows
+     * that had nothing to count for that long go, and whatever gives way to the limits, no row's counts ever fall, nor
+     * are they counted again elsewhere.
+     */
+    uint64_t idle_ns;
 };
 
 /* What is kept without other wishes. */
@@ -57,6 +63,7 @@ struct sj_cell {
     uint64_t pipelined;
     uint64_t no_arrival; /* their queue is unknown */
     uint64_t no_stages;  /* what their service time was spent on is unknown */
+    uint64_t bare;       /* of these no stage is known, as memory was short; not among the two above */
     struct sj_hist total;
     struct sj_hist *error_total; /* of the errors among them; NULL until there is one that took any time */
     struct sj_hist *stage[SJ_STAGE_MAX_];
@@ -88,8 +95,49 @@ int sj_series_add(struct sj_series *s, const struct sj_request *req);
 /* Adds turns without detail to the row of their service. 0 or -ENOMEM. */
 int sj_series_add_counted(struct sj_series *s, const struct sj_counted *counted);
 
+/*
+ * Time goes on: rows that come are dated mono_ns, and those that are to go are looked for every minute. For series that
+ * last; call it a few times a second. 0 or -ENOMEM.
+ */
+int sj_series_tick(struct sj_series *s, uint64_t mono_ns);
+
+/* Whose row it is. operation "" is what has no name, SJ_REST_NAME what is beyond the limits. */
+struct sj_series_id {
+    const char *service;
+    const char *container;
+    const char *operation;
+    uint8_t role;
+    uint8_t protocol;
+    uint16_t port;
+};
+
+/*
+ * Says which rows are watched: wanted is asked for each row there is, now, and for each one that comes. NULL: none.
+ */
+typedef bool (*sj_series_wanted_fn)(void *ctx, const struct sj_series_id *id);
+void sj_series_watch(struct sj_series *s, sj_series_wanted_fn wanted, void *ctx);
+
+/*
+ * Calls fn for each watched row that has counted something since the last call, with just that. Turns without detail
+ * come for the operation "", as `counted`, which is NULL otherwise. 0, or what fn returned unless it was 0.
+ */
+typedef int (*sj_series_slice_fn)(void *ctx, const struct sj_series_id *id, const struct sj_cell *cell,
+                                  const struct sj_hist *counted);
+int sj_series_drain(struct sj_series *s, sj_series_slice_fn fn, void *ctx);
+
 /* Memory in use, in bytes, approximately. */
 size_t sj_series_bytes(const struct sj_series *s);
+
+/* The name under which the rows beyond the limits are shown. */
+#define SJ_REST_NAME "other"
+
+/* One request as an example for a row: the slowest of late. Only in series that last. */
+struct sj_exemplar {
+    uint64_t total_ns; /* 0: there is none */
+    uint64_t mono_ns;  /* when it ended */
+    uint32_t pid;
+    struct sj_endpoint peer;
+};
 
 /*
  * A row's slot is its place among the living ones: the lowest number that was free when it came, its own until it goes,
@@ -101,6 +149,8 @@ struct sj_operation_view {
     bool rest; /* the operations beyond the limits, together */
     uint32_t slot;
     const struct sj_cell *cell;
+    uint64_t created_ns; /* CLOCK_MONOTONIC: when it began to count. As of sj_series_tick() */
+    struct sj_exemplar exemplar;
 };
 
 struct sj_service_view {
@@ -113,8 +163,10 @@ struct sj_service_view {
     uint32_t slot;
     uint32_t pid;                /* when there is only one, else 0 */
     uint32_t pids;               /* how many there were, at most SJ_PIDS_MAX; 0 when unknown */
-    const struct sj_cell *cell;  /* all requests with detail */
-    const struct sj_cell *plain; /* those of them that no operation below has; NULL when there are none */
+    uint64_t created_ns;         /* see sj_operation_view */
+    const struct sj_cell *cell;  /* all requests with detail, those of rows that have gone included */
+    const struct sj_cell *plain; /* those of rows without a name; NULL when there are none */
+    struct sj_exemplar plain_exemplar;
     uint64_t requests;           /* cell->requests and the counted ones */
     const struct sj_hist *total; /* of all of them */
     uint64_t counted;

@@ -86,8 +86,8 @@ static int sum_up(struct owned *o, const struct sj_service *svc, struct sj_servi
         only = op;
         live++;
     }
-    view->cell = live ? &only->cell : &empty_cell;
-    if (live <= 1)
+    view->cell = live ? &only->cell : svc->retired ? svc->retired : &empty_cell;
+    if (live + (svc->retired != NULL) <= 1)
         return 0;
     struct sj_cell *sum = &o->cells[o->n_cells++];
     sj_hist_init(&sum->total);
@@ -95,7 +95,7 @@ static int sum_up(struct owned *o, const struct sj_service *svc, struct sj_servi
     for (const struct sj_operation *op = svc->operations; op; op = op->next)
         if (op->cell.requests && sj_cell_merge(sum, &op->cell) < 0)
             return -ENOMEM;
-    return 0;
+    return svc->retired ? sj_cell_merge(sum, svc->retired) : 0;
 }
 
 static int add_counted(struct owned *o, const struct sj_service *svc, struct sj_service_view *view)
@@ -125,18 +125,24 @@ static int view_service(struct owned *o, const struct sj_service *svc, struct sj
         .port = svc->port,
         .rest = svc->is_rest,
         .slot = svc->slot,
+        .created_ns = svc->created_ns,
         .pids = svc->pids.count,
         .pid = svc->pids.count == 1 ? svc->pids.last : 0,
         .operations = ops,
     };
     if (sum_up(o, svc, view) < 0 || add_counted(o, svc, view) < 0)
         return -ENOMEM;
-    view->plain = svc->is_rest && view->cell->requests ? view->cell : NULL;
-    for (const struct sj_operation *op = svc->operations; op && !svc->is_rest; op = op->next)
-        if (op->cell.requests && (op->name[0] || op == svc->rest))
-            ops[view->n_operations++] = (struct sj_operation_view){op->name, op == svc->rest, op->slot, &op->cell};
-        else if (op->cell.requests)
-            view->plain = &op->cell;
+    for (const struct sj_operation *op = svc->operations; op; op = op->next) {
+        if (op->cell.requests == 0)
+            continue;
+        if (!svc->is_rest && (op->name[0] || op == svc->rest)) {
+            ops[view->n_operations++] = (struct sj_operation_view){op->name,  op == svc->rest, op->slot,
+                                                                   &op->cell, op->created_ns,  op->exemplar};
+            continue;
+        }
+        view->plain = &op->cell;
+        view->plain_exemplar = op->exemplar;
+    }
     qsort(ops, view->n_operations, sizeof(*ops), compare_operations);
     return 0;
 }

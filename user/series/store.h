@@ -12,7 +12,13 @@ struct sj_operation {
     struct sj_operation *next; /* of the same service */
     struct sj_cell cell;
     size_t len;
+    uint64_t created_ns;
+    uint64_t used_ns;         /* when it last counted something */
+    struct sj_cell *interval; /* what it has counted since the last drain; NULL: nothing, or nobody watches */
+    struct sj_exemplar exemplar;
     uint32_t slot;
+    bool watched;
+    bool bare;   /* of what comes, too, no stages are kept */
     bool folded; /* given up to save memory: its cell went into the rest, and so does what comes */
     char name[];
 };
@@ -25,8 +31,15 @@ struct sj_service {
     struct sj_pids pids;
     struct sj_hist counted;
     uint64_t counted_stage_ns[SJ_STAGE_MAX_];
+    struct sj_hist counted_interval; /* since the last drain */
+    struct sj_cell *retired;         /* of operations, or services, that have gone; NULL: none */
+    uint64_t identity;               /* hash of name, role and protocol */
+    uint64_t created_ns;
+    uint64_t counted_ns; /* when turns without detail were last added */
+    bool counted_watched;
     bool lower_bound;
     bool is_rest;
+    bool departed; /* it keeps the counts of rows that went while others of their name stay */
     uint8_t role;
     uint8_t protocol;
     uint16_t port;
@@ -67,4 +80,42 @@ struct sj_series {
     size_t n_services;
     size_t bytes;         /* as of the last audit, and an estimate of what came since */
     uint32_t until_audit; /* requests */
+    uint64_t now_ns;      /* as of the last tick */
+    uint64_t aged_ns;     /* when rows to go were last looked for */
+    sj_series_wanted_fn wanted;
+    void *wanted_ctx;
 };
+
+/* The rows of a service and an operation, made regardless of the limits if need be. NULL when there is no memory. */
+struct sj_service *sj_store_service(struct sj_series *s, const char *service, uint8_t role, uint8_t protocol);
+struct sj_operation *sj_store_operation(struct sj_series *s, struct sj_service *svc, const char *name);
+/* An operation's row, NULL when there is none. */
+struct sj_operation *sj_store_find(const struct sj_series *s, const struct sj_service *svc, const char *name);
+/* The rows for the rest. NULL when there is no memory. */
+struct sj_service *sj_store_rest_service(struct sj_series *s, uint8_t role);
+struct sj_operation *sj_store_rest_operation(struct sj_series *s, struct sj_service *svc);
+/* Takes rows away, with what they own. */
+void sj_store_remove_operation(struct sj_series *s, struct sj_operation *op);
+void sj_store_remove_service(struct sj_series *s, struct sj_service *svc);
+
+/* ---- age.c ---- */
+
+/* Lets the rows go that have not been used for idle_ns. 0 or -ENOMEM. */
+int sj_series_age(struct sj_series *s, uint64_t idle_ns);
+
+/* ---- memory.c ---- */
+
+/* How many requests may come between two audits. */
+#define SJ_AUDIT_EVERY 8192
+
+/* Looks how much memory there is in use, and gives back what is too much. 0 or -ENOMEM. */
+int sj_series_audit(struct sj_series *s);
+
+/* ---- interval.c ---- */
+
+/* Counts a request for a watched row. 0 or -ENOMEM. */
+int sj_interval_add(struct sj_operation *op, const struct sj_request *req);
+/* Asks whether new rows are watched. */
+void sj_interval_service(const struct sj_series *s, struct sj_service *svc);
+void sj_interval_operation(const struct sj_series *s, struct sj_operation *op);
+void sj_interval_free(struct sj_operation *op);

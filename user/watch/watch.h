@@ -14,16 +14,6 @@
  */
 struct sj_watch;
 
-/* Whose slice it is. operation "" is what has no name. */
-struct sj_series_id {
-    const char *service;
-    const char *container;
-    const char *operation;
-    uint8_t role;
-    uint8_t protocol;
-    uint16_t port;
-};
-
 /* What an operation of a service did since the slice before; requests without detail come with operation "". */
 struct sj_slice {
     struct sj_series_id id;
