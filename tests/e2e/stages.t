@@ -281,6 +281,22 @@ def staircase(t):
     near_truth(t, name, pairs, "service", service, cost("service"))
 
 
+def queue(t):
+    """Four connections to one thread that computes: how long a request lay there, both ends together know."""
+    name = "queue before one thread"
+    pairs, _, asked = traced(t, name, ("--model", "epoll", "--cpu", "5ms"), ("--connections", 4), 101, log=True,
+                             client_prefix=first_in_line(20))
+    sent = {entry["n"]: entry["start_ns"] for entry in asked}
+
+    def waited(entry):
+        return entry["recv_ns"] - sent[int(entry["path"].rpartition("/")[2])]
+
+    near_truth(t, name, pairs, "queue", stage("queue"), waited)
+    t.at_least(median([waited(entry) for _, entry in pairs]), 10 * MS, f"{name}: there is a queue")
+    t.all([(line, entry) for line, entry in pairs if times(line)[0]["queue"] > waited(entry)],
+          f"{name}: it is never longer than from send to recv")
+
+
 def pipelined(t):
     """Seven requests in one write: each has its own latency."""
     for transport, listen in (("tcp", "127.0.0.1:0"), ("unix", "unix:" + sjtest.temp("u"))):
@@ -348,4 +364,4 @@ def dawdle(server, pickup):
             "receive": last - first, "total": last - start}
 
 
-sjtest.main(one_at_a_time, fewer_stages, waiting_for_a_cpu, event_loop, handed_over, staircase, pipelined, clients)
+sjtest.main(one_at_a_time, fewer_stages, waiting_for_a_cpu, event_loop, handed_over, staircase, queue, pipelined, clients)
