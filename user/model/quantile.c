@@ -166,6 +166,12 @@ int sj_ratio_interval(uint64_t k, uint64_t n, double level, struct sj_interval *
 /* Longer batches than leave this many are too few to tell a variance from. */
 #define BATCHES_MIN 5
 
+/*
+ * Independent requests look more dependent than this in one series of a hundred for each length of batch. What chance
+ * explains is no dependence: taking the estimate as it is would make every interval of few requests half as wide again.
+ */
+#define CHANCE 0.01
+
 /* How many more requests lay above in interval i than its share of all would be. */
 static double excess(const struct sj_exceedance *series, size_t i, double ratio)
 {
@@ -199,6 +205,7 @@ double sj_variance_inflation(const struct sj_exceedance *series, size_t n)
     double above = 0;
     double inflation = 1;
     double ratio;
+    bool dependent = false;
     size_t busy = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -211,10 +218,14 @@ double sj_variance_inflation(const struct sj_exceedance *series, size_t n)
     ratio = above / requests;
     for (size_t batch = 1; batch * BATCHES_MIN <= n; batch *= 2) {
         double variance = batch_variance(series, n, ratio, batch) / (requests * ratio * (1 - ratio));
+        double batches = (double)n / (double)batch - 1;
+        /* That batches overlap is worth a third more of them. */
+        double df = batch == 1 ? batches : batches * 4 / 3;
         /* Few batches estimate badly: Student's t says how much wider a 95 % interval must be for that. */
-        double t = gsl_cdf_tdist_Pinv(0.975, (double)n / (double)batch - 1) / gsl_cdf_ugaussian_Pinv(0.975);
+        double t = gsl_cdf_tdist_Pinv(0.975, batches) / gsl_cdf_ugaussian_Pinv(0.975);
 
+        dependent = dependent || variance > gsl_cdf_chisq_Qinv(CHANCE, df) / df;
         inflation = fmax(inflation, variance * t * t);
     }
-    return inflation;
+    return dependent ? inflation : 1;
 }

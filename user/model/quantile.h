@@ -40,9 +40,10 @@ struct sj_exceedance {
 /*
  * By which factor dependence between requests enlarges the variance of their share above a fixed latency, >= 1, from
  * a series of n consecutive intervals: the largest of the overlapping-batch-means estimates for batches of 1, 2, 4, ...
- * intervals, each widened for how few batches it rests on, over the variance of independent requests. It errs on the
- * large side: about 1.5 for 60 intervals of independent requests.
- * 1 when the series is too short (under 10 intervals with requests) or has nothing above or nothing below.
+ * intervals, each widened for how few batches it rests on, over the variance of independent requests. Where there is
+ * dependence it errs on the large side.
+ * 1 when the series is too short (under 10 intervals with requests), has nothing above or nothing below, or varies no
+ * more than chance makes it: of independent requests two or three series in a hundred give more.
  */
 double sj_variance_inflation(const struct sj_exceedance *series, size_t n);
 

@@ -4,6 +4,10 @@
 
 #include "series/store.h"
 
+/* Of the memory, a quarter is for courses, and less than this many buckets would not be worth having. */
+#define COURSES_PER_BYTES 4
+#define COURSE_BUCKETS_LEAST 8
+
 /*
  * How a series stays within its memory: no rows are made when it is full (series.c), and when the histograms of those
  * that there are have grown too much, what is least used gives way.
@@ -22,7 +26,7 @@ size_t sj_series_bytes(const struct sj_series *s)
 {
     size_t n = sizeof(*s) + 2 * (s->mask + 1) * sizeof(struct sj_slot);
     for (const struct sj_service *svc = s->first; svc; svc = svc->next) {
-        n += sizeof(*svc) + svc->pids.size * sizeof(uint32_t) + 128;
+        n += sizeof(*svc) + sj_course_bytes(&svc->course) + svc->pids.size * sizeof(uint32_t) + 128;
         n += (svc->counted.len + svc->counted_interval.len) * sizeof(uint64_t);
         n += svc->retired ? sizeof(*svc->retired) + sj_cell_bytes(svc->retired) : 0;
         for (const struct sj_operation *op = svc->operations; op; op = op->next)
@@ -102,9 +106,24 @@ static int shrink(struct sj_series *s)
     return s->bytes > s->limits.bytes ? strip(s) : 0;
 }
 
+/* The courses of many services become coarser together: they may take a share of the memory, histograms the rest. */
+static void bound_courses(struct sj_series *s)
+{
+    for (; s->course_buckets > COURSE_BUCKETS_LEAST; s->course_buckets /= 2) {
+        size_t bytes = 0;
+        for (struct sj_service *svc = s->first; svc; svc = svc->next) {
+            sj_course_coarsen(&svc->course, s->course_buckets);
+            bytes += sj_course_bytes(&svc->course);
+        }
+        if (bytes <= s->limits.bytes / COURSES_PER_BYTES)
+            return;
+    }
+}
+
 int sj_series_audit(struct sj_series *s)
 {
     s->until_audit = SJ_AUDIT_EVERY;
+    bound_courses(s);
     s->bytes = sj_series_bytes(s);
     if (s->bytes <= s->limits.bytes + s->limits.bytes / 4)
         return 0;

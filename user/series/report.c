@@ -13,7 +13,7 @@ double sj_report_rate(const struct sj_report *r, const struct sj_service_view *s
 
 bool sj_report_interval(const struct sj_service_view *s, double p, struct sj_interval *out)
 {
-    struct sj_quantile_widen widen = {.variance_inflation = 1};
+    struct sj_quantile_widen widen = {.variance_inflation = s->course ? sj_course_inflation(s->course, p) : 1};
     if (s->lower_bound) {
         /* A counted turn hides as many further requests as a turn with detail brought, and at least one is assumed. */
         uint64_t turns = s->cell->requests - s->cell->pipelined;

@@ -22,7 +22,8 @@ double sj_report_rate(const struct sj_report *r, const struct sj_service_view *s
 
 /*
  * The interval of the total's quantile p. Turns that were counted without detail and may hold several requests each
- * widen it. False when the requests are too few to bound both sides.
+ * widen it, and so does dependence between requests where their course over time shows it. False when the requests are
+ * too few to bound both sides.
  */
 bool sj_report_interval(const struct sj_service_view *s, double p, struct sj_interval *out);
 

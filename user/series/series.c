@@ -66,6 +66,7 @@ struct sj_series *sj_series_new(const struct sj_series_limits *limits)
         return NULL;
     s->limits = limits ? *limits : (struct sj_series_limits){.rows = SJ_SERIES_ROWS, .bytes = SJ_SERIES_BYTES};
     s->until_audit = SJ_AUDIT_EVERY;
+    s->course_buckets = SJ_COURSE_BUCKETS;
     /* Names come from outside: without a secret, somebody could choose them so that all share a slot. */
     if (getrandom(&s->seed, sizeof(s->seed), GRND_NONBLOCK) != sizeof(s->seed))
         s->seed = (uint64_t)(uintptr_t)s;
@@ -102,6 +103,7 @@ static void free_service(struct sj_service *svc)
     free(svc->retired);
     sj_hist_free(&svc->counted);
     sj_hist_free(&svc->counted_interval);
+    sj_course_free(&svc->course);
     sj_pids_free(&svc->pids);
     free(svc);
 }
@@ -166,6 +168,7 @@ static struct sj_service *new_service(struct sj_series *s, const struct key *k)
     if (!svc)
         return NULL;
     sj_hist_init(&svc->counted);
+    svc->course.buckets_max = (uint16_t)s->course_buckets;
     svc->hash = k->hash;
     svc->role = k->role;
     svc->protocol = k->protocol;
@@ -416,8 +419,11 @@ int sj_series_add(struct sj_series *s, const struct sj_request *req)
     struct sj_operation *op = operation_of(s, req);
     if (!op)
         return -ENOMEM;
-    if (!s->limits.idle_ns)
+    if (!s->limits.idle_ns) {
+        if (sj_course_add(&op->owner->course, req->start_ns, req->total_ns) < 0)
+            return -ENOMEM;
         return sj_cell_add(&op->cell, req);
+    }
     op->used_ns = s->now_ns;
     keep_exemplar(s, op, req);
     int rc = op->bare ? sj_cell_add_bare(&op->cell, req) : sj_cell_add(&op->cell, req);

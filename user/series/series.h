@@ -7,6 +7,7 @@
 
 #include "model/hist.h"
 #include "request.h"
+#include "series/course.h"
 #include "source.h"
 
 /*
@@ -172,6 +173,7 @@ struct sj_service_view {
     uint64_t counted;
     const struct sj_hist *counted_total; /* of those; NULL when there are none */
     bool lower_bound;                    /* counted may hold several requests each */
+    const struct sj_course *course;      /* of the requests with detail, over time */
     uint64_t counted_stage_ns[SJ_STAGE_MAX_];
     struct sj_operation_view *operations; /* owned by the snapshot; those without a name are left out */
     size_t n_operations;

@@ -126,6 +126,7 @@ static int view_service(struct owned *o, const struct sj_service *svc, struct sj
         .rest = svc->is_rest,
         .slot = svc->slot,
         .created_ns = svc->created_ns,
+        .course = &svc->course,
         .pids = svc->pids.count,
         .pid = svc->pids.count == 1 ? svc->pids.last : 0,
         .operations = ops,

@@ -30,6 +30,7 @@ struct sj_service {
     struct sj_operation *rest; /* one of them: for what is beyond the limits; NULL until needed */
     struct sj_pids pids;
     struct sj_hist counted;
+    struct sj_course course; /* of the requests with detail */
     uint64_t counted_stage_ns[SJ_STAGE_MAX_];
     struct sj_hist counted_interval; /* since the last drain */
     struct sj_cell *retired;         /* of operations, or services, that have gone; NULL: none */
@@ -84,6 +85,7 @@ struct sj_series {
     uint64_t aged_ns;     /* when rows to go were last looked for */
     sj_series_wanted_fn wanted;
     void *wanted_ctx;
+    unsigned course_buckets; /* how many a service's course may have */
 };
 
 /* The rows of a service and an operation, made regardless of the limits if need be. NULL when there is no memory. */
