@@ -22,7 +22,8 @@ struct sj_alert_rule {
     const char *name;
     struct sj_match match;
     struct sj_condition when;
-    uint64_t over_ns; /* window; without the key: `for`, and without that SJ_OVER_DEFAULT_NS */
+    const char *when_text; /* as it is written */
+    uint64_t over_ns;      /* window; without the key: `for`, and without that SJ_OVER_DEFAULT_NS */
     uint64_t for_ns;
     uint64_t keep_firing_ns;
     uint64_t min_requests; /* in the window, fewer are no data; at least 1; not for rates and counts */

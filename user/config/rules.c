@@ -62,10 +62,10 @@ int sj_config_check_templates(const struct sj_yaml_reader *r, const struct sj_ya
 static int take_when(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out)
 {
     struct sj_err why = {.status = EX_OK};
-    const char *text;
-    if (sj_yaml_text(r, v, &text) < 0)
+    struct sj_alert_rule *rule = out;
+    if (sj_yaml_text(r, v, &rule->when_text) < 0)
         return -1;
-    if (sj_condition_parse(text, out, &why) < 0)
+    if (sj_condition_parse(rule->when_text, &rule->when, &why) < 0)
         return sj_yaml_fail(r, v->line, "when: %s", why.text);
     return 0;
 }
@@ -115,7 +115,7 @@ int sj_config_alert(const struct sj_yaml_reader *r, const struct sj_yaml *v, voi
     static const struct sj_yaml_field fields[] = {
         {"name", offsetof(struct sj_alert_rule, name), sj_yaml_text},
         {"match", offsetof(struct sj_alert_rule, match), sj_value_match},
-        {"when", offsetof(struct sj_alert_rule, when), take_when},
+        {"when", 0, take_when},
         {"over", offsetof(struct sj_alert_rule, over_ns), sj_value_time},
         {"for", offsetof(struct sj_alert_rule, for_ns), sj_value_time_0},
         {"keep_firing_for", offsetof(struct sj_alert_rule, keep_firing_ns), sj_value_time_0},

@@ -16,7 +16,7 @@ enum sj_alert_state {
     SJ_ALERT_INACTIVE = 0,
     SJ_ALERT_PENDING,  /* the condition holds, `for` is not over */
     SJ_ALERT_FIRING,   /* also while keep_firing_for lasts */
-    SJ_ALERT_RESOLVED, /* was firing; told until everybody who heard of it has heard of that, and 15 min longer */
+    SJ_ALERT_RESOLVED, /* was firing; for 15 minutes, unless it is active again, be it pending */
     SJ_ALERT_MAX_
 };
 
@@ -25,7 +25,7 @@ enum sj_alert_state {
 
 /*
  * One alert: a rule (or a burn rate of an SLO) that holds for one series. Strings belong to who hands it out and live
- * until its next call.
+ * until its next call. Whoever was told that it fires is to be told when it no longer does, however it came to that.
  */
 struct sj_alert {
     char id[SJ_ALERT_ID_SIZE]; /* made of the labels: the same alert has the same id after a restart */

@@ -32,18 +32,20 @@ void sj_watch_free(struct sj_watch *w);
 int sj_watch_reload(struct sj_watch *w, const struct sj_config *config, struct sj_now now);
 
 /* Does any rule or SLO look at this series? What none looks at needs no slices. */
-bool sj_watch_wants(const struct sj_watch *w, const struct sj_series_id *id);
+bool sj_watch_wants(struct sj_watch *w, const struct sj_series_id *id);
 
 /* Takes in a slice, which belongs to the interval that the next evaluation ends. 0 or -ENOMEM. */
 int sj_watch_slice(struct sj_watch *w, const struct sj_slice *slice);
 
 /*
- * Ends the interval and evaluates. fn is called for each alert whose state changed. Returns 0, -ENOMEM, or -1 from fn.
+ * Ends the interval and evaluates. fn (or NULL) is called for each alert whose state changed, inactive included: then
+ * it was only pending, or its 15 minutes of being resolved are over, and it is forgotten. What fn did not take is told
+ * again at the next evaluation. Returns 0, -ENOMEM (what could be evaluated was), or -1 from fn.
  */
 int sj_watch_evaluate(struct sj_watch *w, struct sj_now now, sj_alert_fn fn, void *ctx);
 
-/* All alerts that are pending, firing or resolved of late. */
-int sj_watch_alerts(const struct sj_watch *w, sj_alert_fn fn, void *ctx);
+/* All alerts that are pending, firing or resolved of late. 0, -ENOMEM, or -1 from fn. */
+int sj_watch_alerts(struct sj_watch *w, sj_alert_fn fn, void *ctx);
 
 /* How an SLO stands for one service. Burn rates are multiples of what would just use up the budget; NaN: no traffic. */
 struct sj_slo_status {
@@ -55,12 +57,30 @@ struct sj_slo_status {
     double burn_5m, burn_30m, burn_1h, burn_6h, burn_3d;
 };
 typedef int (*sj_slo_fn)(void *ctx, const struct sj_slo_status *status);
-int sj_watch_slos(const struct sj_watch *w, sj_slo_fn fn, void *ctx);
+int sj_watch_slos(struct sj_watch *w, sj_slo_fn fn, void *ctx);
 
 /*
- * Writes all that must survive a restart: alerts and their times, `for` under way, the SLOs' counts. Restoring takes
- * what fits the configuration and forgets the rest; the time between counts as time without data. -1 with EX_DATAERR
- * when the bytes are damaged, and then nothing was restored.
+ * Memory for windows, SLOs and what is known of series, in bytes; alerts' texts take up to 2 MiB more. Beyond that, new
+ * series are not watched and windows of busy ones become shorter, which is counted in `refused`. A window takes memory
+ * for slots that had requests, about 20 to 200 bytes each, at most 60 of them; an SLO 30 KiB per service, at most 128.
  */
-void sj_watch_save(const struct sj_watch *w, struct sj_now now, struct sj_out *out);
+#define SJ_WATCH_BYTES ((size_t)8 << 20)
+
+struct sj_watch_stats {
+    size_t series; /* that it has heard of */
+    size_t alerts;
+    size_t slos; /* times services */
+    size_t bytes;
+    uint64_t refused;
+};
+void sj_watch_stats(const struct sj_watch *w, struct sj_watch_stats *out);
+
+/*
+ * Writes all that must survive a restart: alerts and their times, `for` under way, the SLOs' counts; at most 4 MiB.
+ * out is one in memory.
+ * Restoring, into a new watch, takes what fits the configuration. Of what does not, alerts that were firing are
+ * resolved at the next evaluation, the rest is forgotten. The time between, by the clock of the day and never below
+ * zero, counts as time without data. -1 with EX_DATAERR when the bytes are damaged, and then nothing was restored.
+ */
+void sj_watch_save(struct sj_watch *w, struct sj_now now, struct sj_out *out);
 int sj_watch_restore(struct sj_watch *w, const void *data, size_t n, struct sj_now now, struct sj_err *err);
