@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "watch_made.h"
+
+static const char rules[] =
+    "alerts:\n- {name: a, when: max > 1s, over: 1s}\n- {name: b, when: max > 1s, over: 1s, for: 3s}\n"
+    "slos:\n- {name: o, objective: 99%}\n";
+
+static void alerts_survive_a_restart(void **state)
+{
+    (void)state;
+    struct made_watch m = made_watch(rules);
+    const struct sj_series_id id = made_id("s");
+    struct sj_out out;
+    struct sj_err err = {0};
+    made_requests(&m, &id, 1, 0, 2 * S);
+    made_tick(&m, S);
+    assert_int_equal(sj_out_init(&out, -1, "memory", &err), 0);
+    sj_watch_save(m.w, m.now, &out);
+    sj_watch_free(m.w);
+    m.now = (struct sj_now){S, m.now.real_ns + 100 * S}; /* after a boot */
+    for (size_t i = 0; i < out.len; i++) {
+        m.w = sj_watch_new(m.config, m.now);
+        out.buf[i] ^= 1;
+        assert_int_equal(sj_watch_restore(m.w, out.buf, out.len, m.now, &err), -1);
+        assert_int_equal(err.status, EX_DATAERR);
+        out.buf[i] ^= 1;
+        assert_string_equal(made_alerts(&m), "");
+        sj_watch_free(m.w);
+    }
+    m.w = sj_watch_new(m.config, m.now);
+    assert_int_equal(sj_watch_restore(m.w, out.buf, out.len, m.now, &err), 0);
+    assert_string_equal(made_alerts(&m), "a[s] firing; b[s] pending");
+    assert_string_equal(made_tick(&m, S), "");
+    made_requests(&m, &id, 1, 0, 2 * S);
+    made_tick(&m, S);
+    made_requests(&m, &id, 1, 0, 2 * S);
+    made_tick(&m, S);
+    made_requests(&m, &id, 1, 0, 2 * S);
+    assert_string_equal(made_tick(&m, S), "b[s] firing");
+    sj_out_fini(&out);
+    made_watch_free(&m);
+}
+
+static void what_a_reload_leaves_out_is_resolved(void **state)
+{
+    (void)state;
+    struct made_watch m = made_watch(rules);
+    const struct sj_series_id id = made_id("s");
+    made_requests(&m, &id, 1, 0, 2 * S);
+    assert_string_equal(made_tick(&m, S), "a[s] firing; b[s] pending");
+    struct sj_config *other = made_config("alerts:\n- {name: b, when: max > 1s, over: 1s, for: 3s}\n");
+    assert_int_equal(sj_watch_reload(m.w, other, m.now), 0);
+    sj_config_free(m.config);
+    m.config = other;
+    made_requests(&m, &id, 1, 0, 2 * S);
+    assert_string_equal(made_tick(&m, S), "a[s] resolved");
+    assert_string_equal(made_alerts(&m), "a[s] resolved; b[s] pending");
+    made_watch_free(&m);
+}
+
+static void an_hour_of_errors_pages(void **state)
+{
+    (void)state;
+    struct made_watch m = made_watch("slos:\n- {name: o, objective: 99%}\n");
+    const struct sj_series_id id = made_id("s");
+    for (int i = 0; i < 299; i++) {
+        made_requests(&m, &id, 10, 5, 1);
+        assert_string_equal(made_tick(&m, S), "");
+    }
+    made_requests(&m, &id, 10, 5, 1);
+    assert_string_equal(made_tick(&m, S), "o[s] firing");
+    made_watch_free(&m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(alerts_survive_a_restart),
+        cmocka_unit_test(what_a_reload_leaves_out_is_resolved),
+        cmocka_unit_test(an_hour_of_errors_pages),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
