@@ -22,7 +22,7 @@ void sj_counted_fini(struct sj_counted_table *t)
     sj_counted_init(t);
 }
 
-static uint8_t protocol_of_hint(uint8_t hint)
+uint8_t sj_counted_protocol(uint8_t hint)
 {
     return hint == SJ_HINT_HTTP ? SJ_PROTO_HTTP : hint == SJ_HINT_TLS ? SJ_PROTO_TLS : SJ_PROTO_UNKNOWN;
 }
@@ -46,7 +46,7 @@ static bool grow(struct sj_counted_table *t)
 
 static struct sj_counted *row_of(struct sj_counted_table *t, const struct sj_overflow_key *key)
 {
-    uint8_t protocol = protocol_of_hint(key->hint);
+    uint8_t protocol = sj_counted_protocol(key->hint);
     for (size_t i = 0; i < t->count; i++)
         if (t->rows[i].role == key->role && t->rows[i].port == key->port && t->rows[i].protocol == protocol &&
             memcmp(t->comms[i], key->comm, SJ_COMM_LEN) == 0)
@@ -66,8 +66,11 @@ static struct sj_counted *row_of(struct sj_counted_table *t, const struct sj_ove
     return row;
 }
 
-static void add_sums(struct sj_counted *row, const struct sj_overflow_value *sum)
+/* The histogram's own sum is made of bucket edges: only the difference to the true one is carried here. */
+void sj_counted_sums(struct sj_counted *row, const struct sj_overflow_value *sum)
 {
+    if (sum->total_ns > 0)
+        row->total.sum_ns += (uint64_t)sum->total_ns;
     bool client = row->role == SJ_ROLE_CLIENT;
     size_t n = client ? sizeof(client_stages) / sizeof(client_stages[0]) : SJ_OVERFLOW_STAGES;
     for (size_t i = 0; i < n; i++)
@@ -86,10 +89,7 @@ int sj_counted_cell(void *table, const struct sj_overflow_key *key, const struct
         return sj_fail(err, EX_OSERR, "out of memory");
     int status = 0;
     if (key->bucket == SJ_BUCKET_SUMS) {
-        /* the histogram's own sum is made of bucket edges: only the difference to the true one is carried here */
-        add_sums(row, sum);
-        if (sum->total_ns > 0)
-            row->total.sum_ns += (uint64_t)sum->total_ns;
+        sj_counted_sums(row, sum);
     } else if (sum->count > 0) {
         if (key->bucket == SJ_BUCKET_ZERO)
             status = sj_hist_add_n(&row->total, 0, (uint64_t)sum->count);

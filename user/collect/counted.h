@@ -21,5 +21,9 @@ void sj_counted_fini(struct sj_counted_table *t);
 /* One cell, summed over the CPUs. Usable as a sj_overflow_fn. */
 int sj_counted_cell(void *table, const struct sj_overflow_key *key, const struct sj_overflow_value *sum,
                     struct sj_err *err);
+/* The sums of a service, from its cell SJ_BUCKET_SUMS. */
+void sj_counted_sums(struct sj_counted *row, const struct sj_overflow_value *sum);
+/* What a counted turn's protocol was, as far as the kernel side knows. */
+uint8_t sj_counted_protocol(uint8_t hint);
 /* All requests in the table. */
 uint64_t sj_counted_requests(const struct sj_counted_table *t);

@@ -5,6 +5,7 @@
 
 #include "options.h"
 #include "source.h"
+#include "status.h"
 
 /* What the caller has to say while a measurement runs. */
 struct sj_live_control {
@@ -13,6 +14,16 @@ struct sj_live_control {
     int (*ready)(void *ctx, struct sj_err *err);
     /* Is it time to stop? Asked every few milliseconds. */
     bool (*over)(void *ctx);
+    /*
+     * NULL, or what to do for at most ns nanoseconds instead of sleeping: the caller's own work, in small pieces, as
+     * the kernel's records wait meanwhile. 0, or -1 with *err to give up.
+     */
+    int (*wait)(void *ctx, uint64_t ns, struct sj_err *err);
+    /*
+     * NULL, or called about once a second: the measurement is one that lasts. Then turns without detail come to the
+     * sink while it runs, each time what is new. 0, or -1 with *err to give up.
+     */
+    int (*status)(void *ctx, const struct sj_live_status *status, struct sj_err *err);
 };
 
 /* Measures this host until opts->duration_ns is over or the caller says so, and feeds the sink. 0, or -1 with *err. */
