@@ -26,15 +26,17 @@ static void watch_signals(void)
 }
 
 struct run {
-    char **command; /* NULL without one */
     struct sj_child child;
 };
 
 static int on_ready(void *ctx, struct sj_err *err)
 {
     struct run *r = ctx;
+    (void)err;
     fputs("measuring\n", stderr);
-    return r->command ? sj_child_start(&r->child, r->command, err) : 0;
+    if (r->child.pid)
+        sj_child_start(&r->child);
+    return 0;
 }
 
 static bool on_over(void *ctx)
@@ -45,10 +47,14 @@ static bool on_over(void *ctx)
 static int run_live(const struct sj_measure_options *opts, const struct sj_sink *sink, int *child_status,
                     struct sj_err *err)
 {
-    struct run r = {.command = opts->child, .child = {.status = -1}};
-    struct sj_live_control control = {.ctx = &r, .ready = on_ready, .over = on_over};
+    struct run r = {.child = SJ_CHILD_NONE};
+    struct sj_live_control control = {.ctx = &r, .rights = SJ_RIGHTS_MEASURE, .ready = on_ready, .over = on_over};
+    if (opts->child && sj_child_prepare(&r.child, opts->child, err))
+        return -1;
+    struct sj_err left = {0};
     int status = sj_live_run(opts, sink, &control, err);
-    sj_child_stop(&r.child);
+    if (sj_child_stop(&r.child, &left))
+        sj_complain(0, "%s", left.text);
     *child_status = r.child.status;
     return status;
 }

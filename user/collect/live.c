@@ -293,6 +293,11 @@ static int tell_status(struct live *l, const struct sj_live_control *control, st
     return control->status(control->ctx, &s, err);
 }
 
+static bool can_go_on(void *ctx)
+{
+    return sj_probe_readable(ctx);
+}
+
 /* ---- the loop ---- */
 
 static int poll_once(struct live *l, const struct sj_live_control *control, uint64_t now, double *fill,
@@ -406,6 +411,8 @@ int sj_live_run(const struct sj_measure_options *opts, const struct sj_sink *sin
         describe(l);
         double cpu = cpu_seconds();
         status = sink->begin ? sink->begin(sink->ctx, &l->measurement, err) : 0;
+        if (!status)
+            status = sj_rights_drop(control->rights, can_go_on, l->probe, NULL, err);
         if (!status)
             status = control->ready(control->ctx, err);
         if (!status)

@@ -4,12 +4,15 @@
 #include <stdbool.h>
 
 #include "options.h"
+#include "probe/rights.h"
 #include "source.h"
 #include "status.h"
 
 /* What the caller has to say while a measurement runs. */
 struct sj_live_control {
     void *ctx;
+    /* What the process is for: all other rights are given up before `ready`. */
+    enum sj_rights_profile rights;
     /* Everything is attached and time counts from now. 0, or -1 with *err to give up. */
     int (*ready)(void *ctx, struct sj_err *err);
     /* Is it time to stop? Asked every few milliseconds. */

@@ -272,6 +272,13 @@ int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct 
     return 0;
 }
 
+bool sj_probe_readable(const struct sj_probe *p)
+{
+    struct sj_counters sum;
+    sj_autoclose int walk = bpf_iter_create(bpf_link__fd(p->flush));
+    return walk >= 0 && sj_probe_counters(p, &sum, NULL) == 0;
+}
+
 uint64_t sj_probe_misses(const struct sj_probe *p)
 {
     uint64_t misses = 0;

@@ -42,6 +42,9 @@ uint32_t sj_probe_aside_bytes(const struct sj_probe *p);
  */
 int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS], struct sj_err *err);
 
+/* Can the maps be read and the sockets be walked with the rights that the process has now? */
+bool sj_probe_readable(const struct sj_probe *p);
+
 /* The counters, summed over the CPUs. */
 int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct sj_err *err);
 
