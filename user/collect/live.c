@@ -29,6 +29,8 @@
 /* So many more times are counted turns looked for after the last one came: its answer may go on. */
 #define DRAINS_AFTER 5
 #define GAUGES_MAX 1024
+/* One timed run that was interrupted can be a thousand times too long: of fewer runs than this nothing is concluded. */
+#define COST_SAMPLES_LEAST 16
 
 struct live {
     const struct sj_measure_options *opts;
@@ -393,7 +395,9 @@ static int finish(struct live *l, double cpu_before, struct sj_err *err)
     out.completeness.cut_off += vanished(&k, open);
     out.duration_s = (double)(end - l->measurement.start_mono_ns) / 1e9;
     double requests = (double)(stats.detailed + l->counted_only);
-    out.kernel_seconds_per_request = requests > 0 ? kernel_seconds(&k) / requests : NAN;
+    out.kernel_seconds_per_request = NAN;
+    if (k.cost_samples >= COST_SAMPLES_LEAST && requests > 0)
+        out.kernel_seconds_per_request = kernel_seconds(&k) / requests;
     out.user_cpu_ratio = (cpu_seconds() - cpu_before) / out.duration_s;
     return l->sink->end ? l->sink->end(l->sink->ctx, &out, err) : 0;
 }
