@@ -10,8 +10,9 @@ build='gcc libc6-dev make pkg-config clang llvm bpftool libbpf-dev libelf-dev zl
     libyaml-dev libcap-ng-dev libseccomp-dev python3'
 test='libcmocka-dev perl nginx-light/nginx redis-server redis-tools postgresql wrk tcpdump bpftrace curl openssl
     r-base-core r-cran-fitdistrplus libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck mandoc git qemu-system-x86
-    busybox-static cpio iproute2 strace libcap2-bin procps'
-services='nginx redis-server postgresql'
+    busybox-static cpio iproute2 strace libcap2-bin procps
+    prometheus protobuf-compiler python3-protobuf python3-prometheus-client'
+services='nginx redis-server postgresql prometheus'
 
 guard=/usr/sbin/policy-rc.d
 guard_mark='# written by tools/install-deps.sh for as long as it runs'
