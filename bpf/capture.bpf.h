@@ -53,7 +53,7 @@ static __always_inline void tell_data(struct event *e, __u32 len, bool from_call
         copy_words(data + 1, c->ask, SJ_ASK_INLINE);
         captured = c->ask_captured;
     }
-    fill_head(&data->h, c, (__u32)e->task->tgid, SJ_REC_DATA, 0, bpf_ktime_get_ns());
+    fill_head(&data->h, c, current_tgid(e->task), SJ_REC_DATA, 0, bpf_ktime_get_ns());
     data->len = len;
     data->captured = captured;
     c->data_told += captured;
@@ -72,7 +72,7 @@ static __always_inline void capture_ask(struct event *e, bool begins)
 {
     struct conn *c = e->c;
     if (begins) {
-        struct user_buffer b;
+        struct user_buffer b = {};
         if (!buffer_of_call(e->task, e->receive, &b))
             return;
         __u32 n = payload_begin(c->ask, SJ_ASK_INLINE, e->len, &b);

@@ -16,20 +16,12 @@
 #include "state.bpf.h"
 #include "syscalls.bpf.h"
 
-/* The test of bpf_storage makes threads without any storage, which is nearly all of them, cost no helper call. */
-static __always_inline struct thread *thread_of(struct task_struct *task)
-{
-    if (!task->bpf_storage)
-        return NULL;
-    return bpf_task_storage_get(&threads, task, NULL, 0);
-}
-
 static __always_inline struct thread *thread_make(struct task_struct *task, __u64 now)
 {
     struct thread *t = thread_of(task);
     if (t)
         return t;
-    t = bpf_task_storage_get(&threads, task, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+    t = thread_new(task);
     if (t && !t->id) {
         t->id = now;
         t->in = now;
@@ -67,7 +59,7 @@ static __always_inline void clock_switch_in(struct thread *t, __u64 now)
 
 static __always_inline __u64 run_delay_of(struct task_struct *task)
 {
-    return bpf_core_field_exists(task->sched_info.run_delay) ? task->sched_info.run_delay : 0;
+    return bpf_core_field_exists(task->sched_info.run_delay) ? READ(task, sched_info.run_delay) : 0;
 }
 
 #define SIGNAL_WAKES_NS 1000000
@@ -229,4 +221,36 @@ static __always_inline void clock_switch_out(struct thread *t, struct task_struc
         t->loop = 1;
         t->slept_on = t->sum.on;
     }
+}
+
+/* ---- what the scheduler's tracepoints tell ---- */
+
+static __always_inline void clock_switched(bool preempt, struct task_struct *prev, struct task_struct *next)
+{
+    __u64 now = 0;
+    struct thread *t = thread_of_other(prev);
+    if (t) {
+        now = bpf_ktime_get_ns();
+        clock_switch_out(t, prev, preempt, now);
+    }
+    t = thread_of_other(next);
+    if (t) {
+        if (!now)
+            now = bpf_ktime_get_ns();
+        clock_switch_in(t, now);
+    }
+}
+
+static __always_inline void clock_woken(struct task_struct *task)
+{
+    struct thread *t = thread_of_other(task);
+    if (t && !t->wake)
+        t->wake = bpf_ktime_get_ns();
+}
+
+static __always_inline void clock_signalled(struct task_struct *task)
+{
+    struct thread *t = thread_of_other(task);
+    if (t)
+        t->signal = bpf_ktime_get_ns();
 }

@@ -6,13 +6,20 @@
 
 static __always_inline bool is_unix(struct sock *sk)
 {
-    return sk->__sk_common.skc_family == AF_UNIX;
+    return READ(sk, __sk_common.skc_family) == AF_UNIX;
 }
 
 /* NULL when it is not TCP: a unix socket, or MPTCP, whose segments run on other sockets. */
 static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
 {
-    return is_unix(sk) || sk->sk_protocol != IPPROTO_TCP ? NULL : as_type(sk, struct tcp_sock);
+    return is_unix(sk) || READ(sk, sk_protocol) != IPPROTO_TCP ? NULL : as_type(sk, struct tcp_sock);
+}
+
+/* The inode number of its network namespace. */
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+    struct net *net = READ(sk, __sk_common.skc_net.net);
+    return READ(net, ns.inum);
 }
 
 static __always_inline __u16 swap16(__u16 v)
@@ -23,14 +30,14 @@ static __always_inline __u16 swap16(__u16 v)
 /* Stream sockets of the three families, and of them only those that the filters could want. */
 static __always_inline bool sock_wanted(struct sock *sk)
 {
-    __u16 family = sk->__sk_common.skc_family;
-    if ((family != AF_INET && family != AF_INET6 && family != AF_UNIX) || sk->sk_type != SOCK_STREAM)
+    __u16 family = READ(sk, __sk_common.skc_family);
+    if ((family != AF_INET && family != AF_INET6 && family != AF_UNIX) || READ(sk, sk_type) != SOCK_STREAM)
         return false;
     /* a socket that was closed under its user has lost its port: whether it is wanted shows in its having a state */
-    if (cfg_port && sk->__sk_common.skc_state != CLOSED) {
+    if (cfg_port && READ(sk, __sk_common.skc_state) != CLOSED) {
         if (family == AF_UNIX)
             return false;
-        if (sk->__sk_common.skc_num != cfg_port && swap16(sk->__sk_common.skc_dport) != cfg_port)
+        if (READ(sk, __sk_common.skc_num) != cfg_port && swap16(READ(sk, __sk_common.skc_dport)) != cfg_port)
             return false;
     }
     return true;
@@ -39,7 +46,7 @@ static __always_inline bool sock_wanted(struct sock *sk)
 /* Is the task that acts one that the filters want? */
 static __always_inline bool task_wanted(struct task_struct *task)
 {
-    __u32 tgid = (__u32)task->tgid;
+    __u32 tgid = current_tgid(task);
     if (tgid == cfg_self)
         return false;
     if (cfg_tgid && tgid != cfg_tgid)
@@ -72,7 +79,7 @@ static __always_inline void conn_set_role(struct sock *sk, struct conn *c, __u8 
     if (is_unix(sk))
         c->port = 0;
     else
-        c->port = role == SJ_ROLE_SERVER ? sk->__sk_common.skc_num : swap16(sk->__sk_common.skc_dport);
+        c->port = role == SJ_ROLE_SERVER ? READ(sk, __sk_common.skc_num) : swap16(READ(sk, __sk_common.skc_dport));
 }
 
 /*
@@ -84,48 +91,25 @@ static __always_inline void conn_find_role(struct sock *sk, struct conn *c)
 {
     if (is_unix(sk)) {
         struct unix_sock *u = as_type(sk, struct unix_sock);
-        if (u->addr) {
+        if (READ(u, addr)) {
             conn_set_role(sk, c, SJ_ROLE_SERVER);
             return;
         }
-        struct sock *peer = u->peer;
-        if (peer && as_type(peer, struct unix_sock)->addr)
+        struct sock *peer = READ(u, peer);
+        if (peer && READ(as_type(peer, struct unix_sock), addr))
             conn_set_role(sk, c, SJ_ROLE_CLIENT);
         else
             c->symmetric = 1;
         return;
     }
-    struct listener key = {.port = sk->__sk_common.skc_num, .netns = sk->__sk_common.skc_net.net->ns.inum};
+    struct listener key = {.port = READ(sk, __sk_common.skc_num), .netns = netns_of(sk)};
     conn_set_role(sk, c, bpf_map_lookup_elem(&listeners, &key) ? SJ_ROLE_SERVER : SJ_ROLE_CLIENT);
-}
-
-static __always_inline struct conn *conn_of(struct sock *sk)
-{
-    return bpf_sk_storage_get(&conns, sk, NULL, 0);
-}
-
-/* The state of a socket, made if need be. old: it may have begun before the measurement. */
-static __always_inline struct conn *conn_make(struct sj_counters *k, struct sock *sk, bool old)
-{
-    struct conn *c = bpf_sk_storage_get(&conns, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-    if (!c)
-        c = conn_of(sk); /* another CPU was first: data arrives while its reader is already here */
-    if (!c) {
-        k->no_state++;
-        return NULL;
-    }
-    if (!c->cookie) {
-        c->cookie = bpf_get_socket_cookie(sk);
-        c->sock = (__u64)sk;
-        c->old = old;
-    }
-    return c;
 }
 
 static __always_inline bool listener_key(struct sock *sk, struct listener *key)
 {
-    key->port = sk->__sk_common.skc_num;
-    key->netns = sk->__sk_common.skc_net.net->ns.inum;
+    key->port = READ(sk, __sk_common.skc_num);
+    key->netns = netns_of(sk);
     return key->port != 0;
 }
 
@@ -133,9 +117,9 @@ static __always_inline bool listener_key(struct sock *sk, struct listener *key)
 static __always_inline bool has_unread(struct sock *sk, struct tcp_sock *tp)
 {
     if (!tp)
-        return sk->sk_receive_queue.qlen > 0;
-    __u32 unread = tp->rcv_nxt - tp->copied_seq;
-    return unread > ((sk->sk_shutdown & RCV_SHUTDOWN) ? 1 : 0);
+        return READ(sk, sk_receive_queue.qlen) > 0;
+    __u32 unread = READ(tp, rcv_nxt) - READ(tp, copied_seq);
+    return unread > ((READ(sk, sk_shutdown) & RCV_SHUTDOWN) ? 1 : 0);
 }
 
 /*
@@ -143,7 +127,7 @@ static __always_inline bool has_unread(struct sock *sk, struct tcp_sock *tp)
  */
 static __always_inline __u64 taken(struct tcp_sock *tp)
 {
-    __u64 stamp = tp ? tp->tcp_clock_cache : 0;
+    __u64 stamp = tp ? READ(tp, tcp_clock_cache) : 0;
     return stamp ? stamp : bpf_ktime_get_ns();
 }
 
@@ -153,10 +137,10 @@ static __always_inline __u64 taken(struct tcp_sock *tp)
  */
 static __always_inline __u64 departure(struct sock *sk, struct tcp_sock *tp, __u64 floor)
 {
-    if (tp && tp->snd_nxt == tp->write_seq) {
-        __u64 stamp = tp->tcp_wstamp_ns;
+    if (tp && READ(tp, snd_nxt) == READ(tp, write_seq)) {
+        __u64 stamp = READ(tp, tcp_wstamp_ns);
         if (stamp >= floor) {
-            if (!sk->sk_pacing_status)
+            if (!READ(sk, sk_pacing_status))
                 return stamp;
             __u64 now = bpf_ktime_get_ns(); /* a paced segment may leave later than now */
             return stamp < now ? stamp : now;
@@ -168,23 +152,22 @@ static __always_inline __u64 departure(struct sock *sk, struct tcp_sock *tp, __u
 static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock *sk)
 {
     struct unix_sock *u = as_type(sk, struct unix_sock);
-    struct unix_address *addr = u->addr;
+    struct unix_address *addr = READ(u, addr);
     if (!addr) {
-        struct sock *peer = u->peer;
+        struct sock *peer = READ(u, peer);
         if (!peer)
             return;
-        addr = as_type(peer, struct unix_sock)->addr;
+        addr = READ(as_type(peer, struct unix_sock), addr);
         if (!addr)
             return;
     }
-    int len = addr->len - (int)sizeof(__u16);
+    int len = READ(addr, len) - (int)sizeof(__u16);
     if (len <= 0)
         return;
     rec->path_len = len > SJ_UNIX_PATH_LEN ? SJ_UNIX_PATH_LEN : (__u16)len;
     /* whatever lies behind the name comes too, and is not looked at: a test for each byte is 30,000 steps for the
      * verifier */
-    for (int i = 0; i < SJ_UNIX_PATH_LEN; i++)
-        rec->path[i] = addr->name[0].sun_path[i];
+    READ_ARRAY(rec->path, SJ_UNIX_PATH_LEN, addr, name[0].sun_path);
 }
 
 /*
@@ -192,39 +175,39 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
  * Global, so that the verifier walks it once; a global function takes no kernel pointer, hence the socket's address as
  * a number.
  */
-__noinline int announce(struct conn *c)
+__noinline int announce(conn_ref ref)
 {
     bool room;
+    struct conn *c = conn_take(ref);
     struct sj_log *log = my_log();
-    struct task_struct *task = bpf_get_current_task_btf();
+    struct task_struct *task = current_task();
     if (!c || !log)
         return 0;
     struct sock *sk = as_type((void *)c->sock, struct sock);
     struct sj_log_entry *entry = (void *)log + log_place(log, &room);
     struct sj_rec_conn *rec = (void *)(entry + 1);
     __builtin_memset(rec, 0, sizeof(*rec));
-    c->told_tgid = (__u32)task->tgid;
+    c->told_tgid = current_tgid(task);
     fill_head(&rec->h, c, c->told_tgid, SJ_REC_CONN, 0, bpf_ktime_get_ns());
     rec->cgroup = bpf_get_current_cgroup_id();
-    rec->thread_group_start = task->group_leader->start_time;
-    rec->family = sk->__sk_common.skc_family;
+    struct task_struct *leader = READ(task, group_leader);
+    rec->thread_group_start = READ(leader, start_time);
+    rec->family = READ(sk, __sk_common.skc_family);
     comm_of(task, rec->comm);
     c->comm[0] = ((__u64 *)rec->comm)[0];
     c->comm[1] = ((__u64 *)rec->comm)[1];
     if (rec->family == AF_UNIX) {
         copy_unix_path(rec, sk);
     } else {
-        rec->netns = sk->__sk_common.skc_net.net->ns.inum;
-        rec->local_port = sk->__sk_common.skc_num;
-        rec->peer_port = swap16(sk->__sk_common.skc_dport);
+        rec->netns = netns_of(sk);
+        rec->local_port = READ(sk, __sk_common.skc_num);
+        rec->peer_port = swap16(READ(sk, __sk_common.skc_dport));
         if (rec->family == AF_INET) {
-            *(__u32 *)rec->local = sk->__sk_common.skc_rcv_saddr;
-            *(__u32 *)rec->peer = sk->__sk_common.skc_daddr;
+            *(__u32 *)rec->local = READ(sk, __sk_common.skc_rcv_saddr);
+            *(__u32 *)rec->peer = READ(sk, __sk_common.skc_daddr);
         } else {
-            for (int i = 0; i < 4; i++) {
-                ((__u32 *)rec->local)[i] = sk->__sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32[i];
-                ((__u32 *)rec->peer)[i] = sk->__sk_common.skc_v6_daddr.in6_u.u6_addr32[i];
-            }
+            READ_ARRAY((__u32 *)rec->local, 4, sk, __sk_common.skc_v6_rcv_saddr.in6_u.u6_addr32);
+            READ_ARRAY((__u32 *)rec->peer, 4, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr32);
         }
     }
     if (room)

@@ -26,9 +26,8 @@ static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 tg
 /* The name of the process: that of its first thread, others are often named after what they do. */
 static __always_inline void comm_of(struct task_struct *task, char *comm)
 {
-    struct task_struct *leader = task->group_leader;
-    for (int i = 0; i < SJ_COMM_LEN; i++)
-        comm[i] = leader->comm[i];
+    struct task_struct *leader = READ(task, group_leader);
+    READ_ARRAY(comm, SJ_COMM_LEN, leader, comm);
 }
 
 /*
@@ -91,23 +90,19 @@ static __always_inline void emit_cut(struct sj_counters *k, struct conn *c, __u3
     bpf_ringbuf_output(&aside, &cut, sizeof(cut), BPF_RB_NO_WAKEUP);
 }
 
-/* Adds to one cell of the overflow histogram; amounts may be negative: a count moves when its total grows. */
-static __always_inline bool overflow_add(const struct sj_overflow_key *key, const struct sj_overflow_value *by)
+const __s64 overflow_nothing[sizeof(struct sj_overflow_value) / sizeof(__s64)] = {};
+
+/*
+ * A cell of the overflow histogram, to be added to; made if need be. Amounts may be negative: a count moves when its
+ * total grows. No value is ever put together on the stack, of which all functions that call each other have 512 bytes.
+ */
+static __always_inline struct sj_overflow_value *overflow_cell(const struct sj_overflow_key *key)
 {
     struct sj_overflow_value *v = bpf_map_lookup_elem(&overflow, key);
-    if (!v) {
-        if (!bpf_map_update_elem(&overflow, key, by, BPF_NOEXIST))
-            return true;
-        v = bpf_map_lookup_elem(&overflow, key); /* another CPU was first */
-        if (!v)
-            return false;
-    }
-    v->count += by->count;
-    v->total_ns += by->total_ns;
-    for (int i = 0; i < SJ_OVERFLOW_STAGES; i++)
-        v->stage_ns[i] += by->stage_ns[i];
-    v->pipelined += by->pipelined;
-    return true;
+    if (v)
+        return v;
+    bpf_map_update_elem(&overflow, key, overflow_nothing, BPF_NOEXIST); /* another CPU may be first */
+    return bpf_map_lookup_elem(&overflow, key);
 }
 
 static __always_inline __s16 overflow_bucket(__u64 ns)
@@ -141,19 +136,21 @@ static __always_inline __u32 overflow_who(const struct conn *c)
 __noinline int overflow_grow(__u32 who, __u64 from_ns, __u64 to_ns, __u64 name0, __u64 name1)
 {
     struct sj_overflow_key key;
-    struct sj_overflow_value v = {.count = -1};
+    struct sj_overflow_value *v;
     overflow_key_of(&key, who, name0, name1);
     key.bucket = overflow_bucket(from_ns);
-    overflow_add(&key, &v);
-    v.count = 1;
+    v = overflow_cell(&key);
+    if (v)
+        v->count--;
     key.bucket = overflow_bucket(to_ns);
-    overflow_add(&key, &v);
-    v.count = 0;
-    v.total_ns = (__s64)(to_ns - from_ns);
-    if (key.role == SJ_ROLE_SERVER)
-        v.stage_ns[6] = v.total_ns; /* send */
-    else
-        v.stage_ns[3] = v.total_ns; /* receive */
+    v = overflow_cell(&key);
+    if (v)
+        v->count++;
     key.bucket = SJ_BUCKET_SUMS;
-    return overflow_add(&key, &v);
+    v = overflow_cell(&key);
+    if (!v)
+        return 0;
+    v->total_ns += (__s64)(to_ns - from_ns);
+    v->stage_ns[key.role == SJ_ROLE_SERVER ? 6 : 3] += (__s64)(to_ns - from_ns); /* send, receive */
+    return 1;
 }

@@ -5,8 +5,9 @@
 #include "turn.bpf.h"
 
 /* See turn_finish. Global, so that the verifier walks it once and not behind each of its callers' many paths. */
-__noinline int conn_give_up(struct conn *c, __u32 reason, __u32 flags)
+__noinline int conn_give_up(conn_ref ref, __u32 reason, __u32 flags)
 {
+    struct conn *c = conn_take(ref);
     struct sj_counters *k = my_counters();
     if (c && k)
         turn_finish(k, c, reason, (__u16)flags, bpf_ktime_get_ns());
@@ -15,8 +16,9 @@ __noinline int conn_give_up(struct conn *c, __u32 reason, __u32 flags)
 
 /* The end of a connection, when all that it had to say was heard: what it owes is given up, and user space forgets it.
  */
-__noinline int conn_end(struct conn *c, __u32 reason, __u32 flags)
+__noinline int conn_end(conn_ref ref, __u32 reason, __u32 flags)
 {
+    struct conn *c = conn_take(ref);
     struct sj_counters *k = my_counters();
     if (!c || !k)
         return 0;
@@ -34,7 +36,7 @@ __noinline int conn_end(struct conn *c, __u32 reason, __u32 flags)
 /* A socket is connected a second time: nothing of what it was holds any more. */
 static __always_inline void conn_anew(struct conn *c)
 {
-    conn_end(c, SJ_CUT_CLOSED, 0);
+    conn_end(conn_pass(c), SJ_CUT_CLOSED, 0);
     c->closed = 0;
     c->told_tgid = 0;
     c->role = 0;
@@ -60,6 +62,8 @@ static __always_inline void conn_established(struct sj_counters *k, struct sock 
     struct tcp_sock *tp = tcp_of(sk);
     if (tp && !c->ready && has_unread(sk, tp))
         c->ready = c->ready_last = bpf_ktime_get_ns();
+    else
+        arrival_awaited(c);
 }
 
 /*
@@ -72,9 +76,9 @@ static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newst
     struct conn *c = conn_of(sk);
     if (!c)
         return;
-    bool closed_here = (sk->sk_shutdown & SHUTDOWN_MASK) == SHUTDOWN_MASK;
+    bool closed_here = (READ(sk, sk_shutdown) & SHUTDOWN_MASK) == SHUTDOWN_MASK;
     if ((newstate == FIN_WAIT1 || newstate == LAST_ACK) && closed_here) {
-        conn_give_up(c, SJ_CUT_CLOSED, 0);
+        conn_give_up(conn_pass(c), SJ_CUT_CLOSED, 0);
         return;
     }
     if (newstate != CLOSED)
@@ -82,23 +86,24 @@ static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newst
     c->closed = 1;
     struct tcp_sock *tp = tcp_of(sk);
     __u16 flags = 0;
-    bool reset = sk->sk_err != 0;
+    bool reset = READ(sk, sk_err) != 0;
     /* the server's answer is whole when all of it was acknowledged; the client sees for itself */
-    if (reset && (c->role != SJ_ROLE_SERVER || (tp && tp->write_seq != tp->snd_una)))
+    if (reset && (c->role != SJ_ROLE_SERVER || (tp && READ(tp, write_seq) != READ(tp, snd_una))))
         flags = SJ_F_RESET;
     __u32 reason = reset ? SJ_CUT_RESET : SJ_CUT_CLOSED;
     /*
      * A client that half-closed goes straight to TIME_WAIT with the answer unread. (The FIN lies in the queue too until
      * the end of file was read; who closes with unread data has emptied it before.)
      */
-    bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && sk->sk_socket && sk->sk_receive_queue.qlen &&
+    bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && READ(sk, sk_socket) &&
+                         READ(sk, sk_receive_queue.qlen) &&
                          (oldstate == FIN_WAIT1 || oldstate == FIN_WAIT2 || oldstate == CLOSING);
-    if (unread_answer || (!closed_here && sk->sk_lock.owned)) {
+    if (unread_answer || (!closed_here && READ(sk, sk_lock.owned))) {
         c->ending = (__u8)reason;
         c->end_flags = flags != 0;
         return;
     }
-    conn_end(c, reason, flags);
+    conn_end(conn_pass(c), reason, flags);
 }
 
 /*
@@ -108,9 +113,9 @@ static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newst
  */
 static __always_inline bool conn_fresh(struct tcp_sock *tp, __u32 taken)
 {
-    return old_pass == OLD_DONE && tp && !tp->bytes_sent &&
-           (__u32)tp->bytes_received - taken <= tp->rcv_nxt - tp->copied_seq &&
-           (__s32)(tp->inet_conn.icsk_ack.lrcvtime - old_jiffies) > 0;
+    return old_pass == OLD_DONE && tp && !READ(tp, bytes_sent) &&
+           (__u32)READ(tp, bytes_received) - taken <= READ(tp, rcv_nxt) - READ(tp, copied_seq) &&
+           (__s32)(READ(tp, inet_conn.icsk_ack.lrcvtime) - old_jiffies) > 0;
 }
 
 static __always_inline struct conn *conn_missed(struct sj_counters *k, struct sock *sk)
@@ -123,45 +128,52 @@ static __always_inline struct conn *conn_missed(struct sj_counters *k, struct so
     return c;
 }
 
-/*
- * Data has become readable. TCP has just read the clock for the segment. Listeners and the other side's FIN make the
- * same noise without data; a unix socket makes it sometimes only after its data has been read.
- */
-static __always_inline void conn_arrival(struct sj_counters *k, struct sock *sk)
+/* A TCP socket changes its state. */
+static __always_inline void conn_state(struct sock *sk, int oldstate, int newstate)
 {
-    __u8 state = sk->__sk_common.skc_state;
-    struct conn *c;
-    __u64 now;
-    if (state == LISTENING)
+    struct sj_counters *k = my_counters();
+    if (!k || READ(sk, sk_type) != SOCK_STREAM)
         return;
-    if (sk->sk_protocol != IPPROTO_TCP || is_unix(sk)) {
-        /* no handshake was seen: a unix socket, or MPTCP, whose segments run on other sockets */
-        if (is_unix(sk) && !sk->sk_receive_queue.qlen)
+    if (newstate == LISTENING || oldstate == LISTENING) {
+        struct listener key;
+        __u8 one = 1;
+        if (!listener_key(sk, &key))
             return;
-        c = conn_make(k, sk, false);
-        if (!c)
-            return;
-        if (!c->role && !c->symmetric)
-            conn_find_role(sk, c);
-        now = bpf_ktime_get_ns();
-    } else {
-        c = conn_of(sk);
-        if (!c)
-            c = conn_missed(k, sk);
-        if (!c)
-            return;
-        struct tcp_sock *tp = tcp_of(sk);
-        if (state != EST && !has_unread(sk, tp))
-            return;
-        now = tp ? tp->tcp_clock_cache : 0;
-        if (!now)
-            now = bpf_ktime_get_ns();
+        if (newstate == LISTENING)
+            bpf_map_update_elem(&listeners, &key, &one, BPF_ANY);
+        else if (newstate == CLOSED)
+            bpf_map_delete_elem(&listeners, &key);
+        return;
     }
+    /* a socket that goes away has lost its port already: whether it is wanted shows in its having a state */
+    if (newstate == EST && !sock_wanted(sk))
+        return;
+    __u64 started = cost_begin(k);
+    if (newstate == EST)
+        conn_established(k, sk, oldstate);
+    else
+        conn_leaves(sk, oldstate, newstate);
+    cost_end(k, started);
+}
+
+/* Data has become readable. */
+static __always_inline void conn_arrived(struct conn *c, __u64 now)
+{
     if (!conn_wanted(c))
         return; /* before its line of the cache is taken from the CPU that uses it */
     c->ready_last = now;
     if (!c->ready)
         c->ready = now;
+}
+
+/* The state of a socket on which no handshake was seen: a unix socket, or MPTCP, whose segments run on other sockets.
+ */
+static __always_inline struct conn *conn_unannounced(struct sj_counters *k, struct sock *sk)
+{
+    struct conn *c = conn_make(k, sk, false);
+    if (c && !c->role && !c->symmetric)
+        conn_find_role(sk, c);
+    return c;
 }
 
 /* What a call that moved nothing says of the turn. */
@@ -170,16 +182,16 @@ static __always_inline void conn_failed(struct event *e, int ret)
     struct conn *c = e->c;
     if (ret == 0) {
         /* end of file: what a client waits for will not come; who serves may still answer a half-closed peer */
-        if (e->receive && c->role == SJ_ROLE_CLIENT && (e->sk->sk_shutdown & RCV_SHUTDOWN)) {
+        if (e->receive && c->role == SJ_ROLE_CLIENT && (READ(e->sk, sk_shutdown) & RCV_SHUTDOWN)) {
             if (is_unix(e->sk))
-                conn_end(c, SJ_CUT_PEER_GONE, 0);
+                conn_end(conn_pass(c), SJ_CUT_PEER_GONE, 0);
             else
-                conn_give_up(c, SJ_CUT_PEER_GONE, 0);
+                conn_give_up(conn_pass(c), SJ_CUT_PEER_GONE, 0);
         }
         return;
     }
     if (ret == -EPIPE || ret == -ECONNRESET)
-        conn_give_up(c, ret == -EPIPE ? SJ_CUT_PEER_GONE : SJ_CUT_RESET, SJ_F_RESET);
+        conn_give_up(conn_pass(c), ret == -EPIPE ? SJ_CUT_PEER_GONE : SJ_CUT_RESET, SJ_F_RESET);
 }
 
 /* A server's answer could not be sent, since nobody was there to take it. It was served: a request, and an error. */
@@ -197,16 +209,15 @@ static __always_inline void conn_role_by_event(struct sock *sk, struct conn *c, 
         conn_set_role(sk, c, receive ? SJ_ROLE_SERVER : SJ_ROLE_CLIENT);
 }
 
-/* A send or a recv has returned. */
-static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, int ret, bool receive)
+/* A send or a recv has returned. c: the socket's state, NULL when it has none. */
+static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, struct conn *c, int ret, bool receive)
 {
-    struct event e = {.k = k, .sk = sk, .receive = receive};
-    e.c = conn_of(sk);
+    struct event e = {.k = k, .sk = sk, .c = c, .receive = receive};
     if (!e.c) {
-        __u8 state = sk->__sk_common.skc_state;
+        __u8 state = READ(sk, __sk_common.skc_state);
         /* MPTCP lets a reader take what has arrived before it tells of it */
         bool opening = state == SYN_RECV || state == SYN_SENT || is_unix(sk) ||
-                       (old_pass == OLD_DONE && sk->sk_protocol != IPPROTO_TCP) ||
+                       (old_pass == OLD_DONE && READ(sk, sk_protocol) != IPPROTO_TCP) ||
                        (receive && conn_fresh(tcp_of(sk), (__u32)ret));
         if (ret <= 0 || state == CLOSED)
             return;
@@ -216,7 +227,7 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
     }
     if (!e.c->role)
         conn_role_by_event(sk, e.c, receive);
-    e.task = bpf_get_current_task_btf();
+    e.task = current_task();
     if (!conn_wanted(e.c) || !task_wanted(e.task))
         return;
     e.log = my_log();
@@ -232,9 +243,9 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
         conn_failed(&e, ret);
     } else {
         e.len = unheard ? 0 : (__u64)(__u32)ret;
-        if (!unheard && e.c->told_tgid != (__u32)e.task->tgid)
-            announce(e.c);
-        if (receive && e.tp && (sk->sk_shutdown & SEND_SHUTDOWN) && e.c->role == SJ_ROLE_SERVER)
+        if (!unheard && e.c->told_tgid != current_tgid(e.task))
+            announce(conn_pass(e.c));
+        if (receive && e.tp && (READ(sk, sk_shutdown) & SEND_SHUTDOWN) && e.c->role == SJ_ROLE_SERVER)
             take_arrival(&e, 0); /* it cannot be answered: what a server drains before it closes is no ask */
         else if ((e.c->role == SJ_ROLE_SERVER) == receive)
             turn_ask(&e);
@@ -242,14 +253,14 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, i
             turn_answer(&e);
     }
     if (e.c->ending && (ret <= 0 || e.c->role == SJ_ROLE_SERVER || !has_unread(sk, e.tp)))
-        conn_end(e.c, e.c->ending, e.c->end_flags ? SJ_F_RESET : 0);
+        conn_end(conn_pass(e.c), e.c->ending, e.c->end_flags ? SJ_F_RESET : 0);
 }
 
 static __always_inline void conn_old(struct sock *sk)
 {
-    __u8 state = sk->__sk_common.skc_state;
+    __u8 state = READ(sk, __sk_common.skc_state);
     struct sj_counters *k = my_counters();
-    if (!k || sk->sk_type != SOCK_STREAM)
+    if (!k || READ(sk, sk_type) != SOCK_STREAM)
         return;
     if (old_pass == 1) {
         struct listener key;

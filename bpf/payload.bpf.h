@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * Looking at the bytes of a message without a syscall tracepoint: inside sock_recv_length and sock_send_length the task
- * is still in its system call, its registers lead to the user's buffer, and that buffer has just been filled or read.
+ * Looking at the bytes of a message: inside the tracepoints of sends, receives and of the exit of calls the task is
+ * still in its system call, whose arguments lead to the user's buffer, and that buffer has just been filled or read.
  */
 #include "syscalls.bpf.h"
 
@@ -35,25 +35,36 @@ static __always_inline bool buffer_of_vector(struct user_buffer *b, __u64 iov, _
  */
 static __always_inline bool buffer_of_call(struct task_struct *task, bool receive, struct user_buffer *b)
 {
-    if (task_compat(task) || task->io_uring)
+    call_type *call = current_call(task);
+    if (!call)
         return false;
-    struct pt_regs *regs = task_regs(task);
-    long nr = REGS_NR(regs);
+    long nr = CALL_NR(call);
     if (nr == (receive ? NR_read : NR_write) || nr == (receive ? NR_recvfrom : NR_sendto)) {
-        b->base = REGS_ARG(regs, 2);
-        b->len = REGS_ARG(regs, 3);
+        b->base = CALL_ARG(call, 2);
+        b->len = CALL_ARG(call, 3);
         b->iovs = 0;
         return true;
     }
     if (nr == (receive ? NR_readv : NR_writev))
-        return buffer_of_vector(b, REGS_ARG(regs, 2), REGS_ARG(regs, 3));
+        return buffer_of_vector(b, CALL_ARG(call, 2), CALL_ARG(call, 3));
     if (nr == (receive ? NR_recvmsg : NR_sendmsg)) {
         struct user_msghdr msg;
-        if (bpf_probe_read_user(&msg, sizeof(msg), (void *)REGS_ARG(regs, 2)))
+        if (bpf_probe_read_user(&msg, sizeof(msg), (void *)CALL_ARG(call, 2)))
             return false;
         return buffer_of_vector(b, (__u64)msg.msg_iov, msg.msg_iovlen);
     }
     return false;
+}
+
+/*
+ * Copies size bytes, at most limit, from the user's memory. The check is for the verifier, which before 5.12 forgets
+ * the range of a number that is put aside on the stack: hence one that is used for nothing else, in registers up to the
+ * call.
+ */
+static __always_inline bool piece_read(void *to, __u64 size, __u64 from, __u64 limit)
+{
+    asm volatile("" : "+r"(size), "+r"(to), "+r"(from));
+    return size <= limit && !bpf_probe_read_user(to, (__u32)size, (void *)from);
 }
 
 /*
@@ -67,13 +78,15 @@ __noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
 {
     struct user_buffer b;
     struct sj_log *log = my_log();
-    if (!log || at > SJ_LOG_HEAD + cfg_log_size + 2 * SJ_LOG_SLACK - 2 * SJ_PAYLOAD_MAX ||
-        !buffer_of_call(bpf_get_current_task_btf(), receive, &b))
+    if (!log || at > SJ_LOG_HEAD + cfg_log_size + 2 * SJ_LOG_SLACK - 2 * SJ_PAYLOAD_MAX)
+        return 0;
+    void *base = (void *)log + at;
+    asm volatile("" : "+r"(base)); /* as a pointer, which the verifier remembers */
+    if (!buffer_of_call(current_task(), receive, &b))
         return 0;
     __u64 n = len < SJ_PAYLOAD_MAX ? len : SJ_PAYLOAD_MAX;
     __u64 off = b.len < n ? b.len : n;
-    asm volatile("" : "+r"(off));
-    if (off > SJ_PAYLOAD_MAX || bpf_probe_read_user((void *)log + at, (__u32)off, (void *)b.base))
+    if (!piece_read(base, off, b.base, SJ_PAYLOAD_MAX))
         return 0;
     for (__u32 i = 0; i < IOV_WALK; i++) {
         if (off >= n || i >= b.iovs)
@@ -81,13 +94,15 @@ __noinline int payload_copy(__u32 receive, __u64 len, __u32 at)
         struct iovec v = {};
         if (bpf_probe_read_user(&v, sizeof(v), (void *)(b.iov + i * sizeof(v))))
             break;
-        __u64 more = n - off;
+        __u64 more = n - off, behind = off;
         if (v.iov_len < more)
             more = v.iov_len;
-        asm volatile("" : "+r"(more), "+r"(off));
-        if (more > SJ_PAYLOAD_MAX || off > SJ_PAYLOAD_MAX)
+        asm volatile("" : "+r"(behind));
+        if (behind > SJ_PAYLOAD_MAX)
             break;
-        if (bpf_probe_read_user((void *)log + at + off, (__u32)more, (void *)v.iov_base))
+        void *to = base + behind;
+        asm volatile("" : "+r"(to));
+        if (!piece_read(to, more, (__u64)v.iov_base, SJ_PAYLOAD_MAX))
             break;
         off += more;
     }
@@ -103,10 +118,7 @@ static __always_inline __u32 payload_begin(void *dst, __u32 limit, __u64 len, co
     __u64 n = len < b->len ? len : b->len;
     if (n > limit)
         n = limit;
-    asm volatile("" : "+r"(n));
-    if (n > limit || bpf_probe_read_user(dst, (__u32)n, (void *)b->base))
-        return 0;
-    return (__u32)n;
+    return piece_read(dst, n, b->base, limit) ? (__u32)n : 0;
 }
 
 /* The first bytes as a number, in the order in which they stand in memory on the machines that are supported. */

@@ -11,30 +11,38 @@ char LICENSE[] SEC("license") = "GPL";
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(on_state, struct sock *sk, int oldstate, int newstate)
 {
-    struct sj_counters *k = my_counters();
-    if (!k || sk->sk_type != SOCK_STREAM)
-        return 0;
-    if (newstate == LISTENING || oldstate == LISTENING) {
-        struct listener key;
-        __u8 one = 1;
-        if (!listener_key(sk, &key))
-            return 0;
-        if (newstate == LISTENING)
-            bpf_map_update_elem(&listeners, &key, &one, BPF_ANY);
-        else if (newstate == CLOSED)
-            bpf_map_delete_elem(&listeners, &key);
-        return 0;
-    }
-    /* a socket that goes away has lost its port already: whether it is wanted shows in its having a state */
-    if (newstate == EST && !sock_wanted(sk))
-        return 0;
-    __u64 started = cost_begin(k);
-    if (newstate == EST)
-        conn_established(k, sk, oldstate);
-    else
-        conn_leaves(sk, oldstate, newstate);
-    cost_end(k, started);
+    conn_state(sk, oldstate, newstate);
     return 0;
+}
+
+/*
+ * TCP has just read the clock for the segment. Listeners and the other side's FIN make the same noise without data; a
+ * unix socket makes it sometimes only after its data has been read.
+ */
+static __always_inline void arrive(struct sj_counters *k, struct sock *sk)
+{
+    __u8 state = sk->__sk_common.skc_state;
+    struct conn *c;
+    if (state == LISTENING)
+        return;
+    if (sk->sk_protocol != IPPROTO_TCP || is_unix(sk)) {
+        if (is_unix(sk) && !sk->sk_receive_queue.qlen)
+            return;
+        c = conn_unannounced(k, sk);
+        if (c)
+            conn_arrived(c, bpf_ktime_get_ns());
+        return;
+    }
+    c = conn_of(sk);
+    if (!c)
+        c = conn_missed(k, sk);
+    if (!c)
+        return;
+    struct tcp_sock *tp = tcp_of(sk);
+    if (state != EST && !has_unread(sk, tp))
+        return;
+    __u64 now = tp ? tp->tcp_clock_cache : 0;
+    conn_arrived(c, now ? now : bpf_ktime_get_ns());
 }
 
 SEC("tp_btf/sk_data_ready")
@@ -46,7 +54,7 @@ int BPF_PROG(on_data_ready, struct sock *sk)
     if (!k)
         return 0;
     __u64 started = cost_begin(k);
-    conn_arrival(k, sk);
+    arrive(k, sk);
     cost_end(k, started);
     return 0;
 }
@@ -60,7 +68,7 @@ int BPF_PROG(on_recv, struct sock *sk, int ret, int flags)
     if (!k)
         return 0;
     __u64 started = cost_begin(k);
-    conn_moved(k, sk, ret, true);
+    conn_moved(k, sk, conn_of(sk), ret, true);
     cost_end(k, started);
     return 0;
 }
@@ -74,7 +82,7 @@ int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
     if (!k)
         return 0;
     __u64 started = cost_begin(k);
-    conn_moved(k, sk, ret, false);
+    conn_moved(k, sk, conn_of(sk), ret, false);
     cost_end(k, started);
     return 0;
 }
@@ -82,36 +90,21 @@ int BPF_PROG(on_send, struct sock *sk, int ret, int flags)
 SEC("tp_btf/sched_switch")
 int BPF_PROG(on_switch, bool preempt, struct task_struct *prev, struct task_struct *next)
 {
-    __u64 now = 0;
-    struct thread *t = thread_of(prev);
-    if (t) {
-        now = bpf_ktime_get_ns();
-        clock_switch_out(t, prev, preempt, now);
-    }
-    t = thread_of(next);
-    if (t) {
-        if (!now)
-            now = bpf_ktime_get_ns();
-        clock_switch_in(t, now);
-    }
+    clock_switched(preempt, prev, next);
     return 0;
 }
 
 SEC("tp_btf/sched_wakeup")
 int BPF_PROG(on_wakeup, struct task_struct *task)
 {
-    struct thread *t = thread_of(task);
-    if (t && !t->wake)
-        t->wake = bpf_ktime_get_ns();
+    clock_woken(task);
     return 0;
 }
 
 SEC("tp_btf/signal_generate")
 int BPF_PROG(on_signal, int sig, const void *info, struct task_struct *task)
 {
-    struct thread *t = thread_of(task);
-    if (t)
-        t->signal = bpf_ktime_get_ns();
+    clock_signalled(task);
     return 0;
 }
 

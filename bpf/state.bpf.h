@@ -3,10 +3,10 @@
 
 /*
  * What the kernel side remembers, and its settings. Shared by every probe set: the entry points in *.bpf.c differ, this
- * state and the machine that moves it (turn.bpf.h) do not.
+ * state and the machine that moves it (turn.bpf.h) do not. What kernels do differently is in backend_*.bpf.h.
  *
- *   conn    one per socket, in socket-local storage: dies with the socket
- *   thread  one per request-handling thread, in task-local storage: dies with the thread
+ *   conn    one per socket, dies with the socket
+ *   thread  one per request-handling thread, dies with the thread
  *   log     one per CPU: where records are written for user space. Only process context uses it, where tracepoints run
  *           with preemption off: so it is never used twice at once. Softirq and iterators use the ring buffer `aside`.
  */
@@ -175,31 +175,10 @@ struct account {
     __u64 on;
 };
 
-/*
- * Other views of a socket, as a cast that costs nothing. (The helpers bpf_skc_to_*() cost a call each, at several
- * places of every message.) The cast does not check: the caller knows family and protocol.
- */
-extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym;
-#define as_type(pointer, type) ((type *)bpf_rdonly_cast(pointer, bpf_core_type_id_kernel(type)))
-
 struct listener {
     __u32 netns;
     __u32 port;
 };
-
-struct {
-    __uint(type, BPF_MAP_TYPE_SK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, int);
-    __type(value, struct conn);
-} conns SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_TASK_STORAGE);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, int);
-    __type(value, struct thread);
-} threads SEC(".maps");
 
 /* CPU time of turns that their thread left for another one, by socket cookie. */
 struct {
@@ -310,3 +289,12 @@ static __always_inline void cost_end(struct sj_counters *k, __u64 start)
     k->cost_ns += ns < COST_MOST ? ns : COST_MOST;
     k->cost_samples++;
 }
+
+/*
+ * Where conn and thread are kept, how the kernel's memory is read, and how a turn is claimed: a probe set for older
+ * kernels chooses another answer before it includes anything.
+ */
+#ifndef SJ_BACKEND
+#define SJ_BACKEND "backend_storage.bpf.h"
+#endif
+#include SJ_BACKEND

@@ -36,26 +36,29 @@ enum nr {
     NR_pselect6 = 270,
     NR_ppoll = 271,
     NR_sync_file_range = 277,
+    NR_splice = 275,
     NR_epoll_pwait = 281,
     NR_accept4 = 288,
     NR_rt_tgsigqueueinfo = 297,
     NR_recvmmsg = 299,
     NR_sendmmsg = 307,
     NR_syncfs = 306,
+    NR_preadv2 = 327,
+    NR_pwritev2 = 328,
     NR_io_uring_enter = 426,
     NR_epoll_pwait2 = 441,
     NR_futex_waitv = 449,
     NR_futex_wait = 455,
 };
-#define REGS_NR(r) ((long)(r)->orig_ax)
-#define REGS_ARG(r, n) REGS_ARG##n(r)
-#define REGS_ARG1(r) ((__u64)(r)->di)
-#define REGS_ARG2(r) ((__u64)(r)->si)
-#define REGS_ARG3(r) ((__u64)(r)->dx)
+#define REG_NR orig_ax
+#define REG_ARG1 di
+#define REG_ARG2 si
+#define REG_ARG3 dx
+#define REG_ARG4 r10
 #define TASK_COMPAT 2 /* TS_COMPAT: a 32-bit system call */
 static __always_inline bool task_compat(struct task_struct *task)
 {
-    return task->thread_info.status & TASK_COMPAT;
+    return READ(task, thread_info.status) & TASK_COMPAT;
 }
 #elif defined(__TARGET_ARCH_arm64)
 enum nr {
@@ -86,38 +89,42 @@ enum nr {
     NR_pselect6 = 72,
     NR_ppoll = 73,
     NR_sync_file_range = 84,
+    NR_splice = 76,
     NR_epoll_pwait = 22,
     NR_accept4 = 242,
     NR_rt_tgsigqueueinfo = 240,
     NR_recvmmsg = 243,
     NR_sendmmsg = 269,
     NR_syncfs = 267,
+    NR_preadv2 = 286,
+    NR_pwritev2 = 287,
     NR_io_uring_enter = 426,
     NR_epoll_pwait2 = 441,
     NR_futex_waitv = 449,
     NR_futex_wait = 455,
 };
-#define REGS_NR(r) ((long)(r)->syscallno)
-#define REGS_ARG(r, n) REGS_ARG##n(r)
-#define REGS_ARG1(r) ((__u64)(r)->orig_x0)
-#define REGS_ARG2(r) ((__u64)(r)->regs[1])
-#define REGS_ARG3(r) ((__u64)(r)->regs[2])
+#define REG_NR syscallno
+#define REG_ARG1 orig_x0
+#define REG_ARG2 regs[1]
+#define REG_ARG3 regs[2]
+#define REG_ARG4 regs[3]
 static __always_inline bool task_compat(struct task_struct *task)
 {
-    return task->thread_info.flags & (1UL << 22); /* TIF_32BIT */
+    return READ(task, thread_info.flags) & (1UL << 22); /* TIF_32BIT */
 }
 #else
 #error "no system call table for this architecture"
 #endif
 
-static __always_inline struct pt_regs *task_regs(struct task_struct *task)
-{
-    return (struct pt_regs *)bpf_task_pt_regs(task);
-}
+#define REGS_NR(regs) ((long)READ(regs, REG_NR))
+#define REGS_ARG(regs, n) ((__u64)READ(regs, REG_ARG##n))
 
+/* Of a task that is being switched away from. */
 static __always_inline bool task_running(struct task_struct *task)
 {
-    return task->__state == 0;
+    if (bpf_core_field_exists(task->__state))
+        return task->__state == 0;
+    return task->state == 0;
 }
 
 struct sleep {

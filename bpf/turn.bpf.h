@@ -33,7 +33,7 @@ static __always_inline void turn_tail(struct sj_counters *k, struct sj_log *log,
 static __always_inline __u64 take_arrival(struct event *e, __u64 now)
 {
     struct conn *c = e->c;
-    __u64 arrival = c->ready;
+    __u64 arrival = arrival_taken(c, c->ready, now);
     c->ready = 0;
     c->leftover = 0;
     /* In this order: what arrives from here on stamps itself, what arrived before has not been read. */
@@ -96,7 +96,7 @@ static __always_inline void begin_turn(struct event *e, __u32 word, __u64 arriva
     c->ask_len = 0;
     c->ask_captured = 0;
     c->data_told = 0;
-    store_after_all32(&c->word, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
+    turn_open(c, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
 }
 
 /* Bytes of an ask: the first ones begin a turn. */
@@ -185,37 +185,42 @@ __noinline int count_turn(__u32 who, __u32 pipelined, __u64 total, __u64 name0, 
 {
     struct sj_log *log = my_log();
     struct sj_overflow_key key;
-    struct sj_overflow_value v = {.count = 1};
+    struct sj_overflow_value *v;
     if (!log)
         return 0;
     const struct sj_rec_turn *r = (void *)log + SJ_LOG_HEAD + cfg_log_size + SJ_LOG_SLACK + sizeof(struct sj_log_entry);
     const struct sj_waits *w = (const void *)(r + 1);
     overflow_key_of(&key, who, name0, name1);
-    v.total_ns = (__s64)total;
-    v.pipelined = pipelined;
+    key.bucket = SJ_BUCKET_SUMS;
+    v = overflow_cell(&key);
+    if (!v)
+        return 0;
+    v->count++;
+    v->total_ns += (__s64)total;
+    v->pipelined += pipelined;
     if (key.role == SJ_ROLE_SERVER) {
         __u64 begin = r->t[3] > r->t[1] ? r->t[3] : r->t[1];
-        v.stage_ns[0] = (__s64)(begin - r->t[0]);
-        v.stage_ns[1] = (__s64)r->oncpu;
+        v->stage_ns[0] += (__s64)(begin - r->t[0]);
+        v->stage_ns[1] += (__s64)r->oncpu;
         if (r->h.flags & SJ_F_SWITCHED) {
-            v.stage_ns[2] = (__s64)w->busy;
-            v.stage_ns[3] = (__s64)w->runq;
+            v->stage_ns[2] += (__s64)w->busy;
+            v->stage_ns[3] += (__s64)w->runq;
             for (int i = 0; i < SJ_CAUSE_MAX_; i++)
-                v.stage_ns[4] += (__s64)w->blocked[i];
+                v->stage_ns[4] += (__s64)w->blocked[i];
         }
         if (r->h.flags & SJ_F_HANDOFF)
-            v.stage_ns[5] = (__s64)(r->t[2] - begin);
+            v->stage_ns[5] += (__s64)(r->t[2] - begin);
     } else {
-        v.stage_ns[0] = (__s64)(r->t[1] - r->t[0]);
-        v.stage_ns[1] = (__s64)(r->t[2] - r->t[1]);
-        v.stage_ns[2] = (__s64)(r->t[3] - r->t[2]);
+        v->stage_ns[0] += (__s64)(r->t[1] - r->t[0]);
+        v->stage_ns[1] += (__s64)(r->t[2] - r->t[1]);
+        v->stage_ns[2] += (__s64)(r->t[3] - r->t[2]);
     }
-    key.bucket = SJ_BUCKET_SUMS;
-    if (!overflow_add(&key, &v))
-        return 0;
-    struct sj_overflow_value one = {.count = 1};
     key.bucket = overflow_bucket(total);
-    return overflow_add(&key, &one);
+    v = overflow_cell(&key);
+    if (!v)
+        return 0;
+    v->count++;
+    return 1;
 }
 
 /* Completes the record with what follows it, and tells or counts the turn. b: where the answer is, when `look`. */
@@ -269,7 +274,7 @@ static __always_inline void fill_turn(struct event *e, const struct asked *a, __
     r->t[3] = e->receive ? stamp : 0;
     r->oncpu = 0;
     r->bytes_ask = a->bytes;
-    r->tid = (__u32)e->task->pid;
+    r->tid = current_tid(e->task);
     r->ask_len = a->len;
     r->answer_len = (__u32)e->len;
     r->ask_captured = a->captured;
@@ -305,7 +310,7 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     if (STATE_OF(word) == ASKED) {
         if (readable < ask.t1)
             readable = readable ? ask.t1 : stamp;
-        if (__sync_val_compare_and_swap(&c->word, word, (word & ~ASKED) | ANSWERING) != word)
+        if (!turn_claim(c, word, (word & ~ASKED) | ANSWERING))
             return false; /* another thread has told it, or given it up */
         fill_turn(e, &ask, stamp, readable);
         c->bytes_answer = e->len;
@@ -352,7 +357,7 @@ static __always_inline void turn_answer(struct event *e)
     __u32 word = c->word;
     __u64 stamp, readable = 0;
     bool look = false, further = false;
-    struct user_buffer b;
+    struct user_buffer b = {};
     if (e->receive) {
         stamp = taken(e->tp);
         readable = take_arrival(e, stamp);
@@ -374,7 +379,7 @@ static __always_inline void turn_answer(struct event *e)
         e->turn->t[2] = stamp;
         c->last = stamp;
     }
-    fill_head(&e->turn->h, c, (__u32)e->task->tgid, SJ_REC_TURN, e->turn->h.flags, stamp);
+    fill_head(&e->turn->h, c, current_tgid(e->task), SJ_REC_TURN, e->turn->h.flags, stamp);
     tell_turn(e, &b, look);
     c->ask_len = 0;
     c->ask_captured = 0;
@@ -396,7 +401,7 @@ static __always_inline void turn_finish(struct sj_counters *k, struct conn *c, _
 {
     __u32 word = c->word;
     if (STATE_OF(word) == ASKED) {
-        if (__sync_val_compare_and_swap(&c->word, word, word & ~ASKED) != word)
+        if (!turn_claim(c, word, word & ~ASKED))
             return;
         if (is_tls_farewell(c))
             k->answered[c->role & (SJ_ROLE_SLOTS - 1)]++; /* nothing is owed */

@@ -31,17 +31,18 @@ static void key_bool(struct sj_json *j, const char *key, bool value)
     sj_json_bool(j, value);
 }
 
-static void print_json(struct sj_out *out, const struct sj_kernel_feature *f, unsigned n, const char *reason)
+static void print_json(struct sj_out *out, const struct sj_kernel_feature *f, unsigned n, const char *set,
+                       const char *reason)
 {
     struct sj_json j;
     sj_json_init(&j, out, 0);
     sj_json_object(&j);
     key_string(&j, "schema", "sojourn.check/1");
-    key_bool(&j, "possible", reason == NULL);
-    if (reason)
-        key_string(&j, "reason", reason);
+    key_bool(&j, "possible", set != NULL);
+    if (set)
+        key_string(&j, "probe_set", set);
     else
-        key_string(&j, "probe_set", "socket");
+        key_string(&j, "reason", reason);
     key_string(&j, "lockdown", sj_kernel_lockdown());
     sj_json_key(&j, "capabilities");
     sj_json_array(&j);
@@ -59,13 +60,14 @@ static void print_json(struct sj_out *out, const struct sj_kernel_feature *f, un
 }
 
 /* What can be told from outside may still be refused, by a policy or a patched kernel: so it is tried. */
-static int possible(struct sj_err *err)
+static int possible(const struct sj_probe_set **set, struct sj_err *err)
 {
     struct sj_err no_clock;
+    const struct sj_probe_set *clocked;
     struct sj_measure_options opts = {.payload = true, .ring_bytes = SJ_RING_BYTES_DEFAULT};
-    if (sj_kernel_require(NULL, false, NULL, err))
+    if (sj_kernel_choose(NULL, false, set, err))
         return -1;
-    if (sj_kernel_require(NULL, true, NULL, &no_clock))
+    if (sj_kernel_choose(NULL, true, &clocked, &no_clock))
         opts.stages = SJ_STAGES_QUEUE;
     return sj_probe_try(&opts, err);
 }
@@ -84,11 +86,12 @@ static int run(int argc, char **argv)
     struct sj_err err = {.status = EX_OK}, out_err = {.status = EX_OK};
     struct sj_out out;
     unsigned n = sj_kernel_features(features);
-    int status = possible(&err) ? err.status : EX_OK;
+    const struct sj_probe_set *set = NULL;
+    int status = possible(&set, &err) ? err.status : EX_OK;
     if (sj_out_init(&out, STDOUT_FILENO, "standard output", &out_err))
         return sj_complain(out_err.status, "%s", out_err.text);
     if (json)
-        print_json(&out, features, n, status ? err.text : NULL);
+        print_json(&out, features, n, status ? NULL : set->name, err.text);
     else
         print_table(&out, features, n);
     int written = sj_out_flush(&out, &out_err);
@@ -98,7 +101,7 @@ static int run(int argc, char **argv)
     if (status && !json)
         return sj_complain(status, "%s", err.text);
     if (!json)
-        puts("requests can be measured here, with the socket probe set");
+        printf("requests can be measured here, with the %s probe set\n", set->name);
     return status;
 }
 

@@ -125,7 +125,7 @@ static const struct row rows[] = {
     {"stages", 0, '*', "MODE", "none, queue, or all (default): how much of a request's time is told apart", set_stages},
     {"payload", 0, '*', "MODE", "auto (default), or off: look at no bytes, every protocol is unknown", set_payload},
     {"ring", 0, '*', "SIZE", "memory for events on their way from the kernel: 256KiB, 8MiB", set_ring},
-    {"probe-set", 0, '*', "NAME", "socket, the only one that is built in", set_probe_set},
+    {"probe-set", 0, '*', "NAME", "socket or syscall: by default the first that the kernel offers", set_probe_set},
     {"label", 0, '*', "TEXT", "a name for what is measured, such as a release", set_label},
 };
 #define ROWS (sizeof(rows) / sizeof(rows[0]))

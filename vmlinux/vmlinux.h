@@ -275,6 +275,7 @@ struct task_struct {
     struct task_struct *group_leader;
     struct task_struct *real_parent;
     char comm[16];
+    void *stack;
     u64 start_time;
     u64 start_boottime;
     struct mm_struct *mm;

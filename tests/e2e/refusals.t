@@ -170,9 +170,10 @@ def no_output(t):
     refused(t, IO, ["record", "-o", "/dev/full", "-d", "100ms"], "/dev/full", "No space")
     refused(t, IO, ["report", "-d", "100ms"], "standard output", prefix=["sh", "-c", 'exec "$@" >&-', "sh"],
             name="report >&-")
-    refused(t, UNAVAILABLE, ["record", "-o", folder + "/new", "--probe-set", "syscall"], "syscall",
-            name="record with a probe set that is not there")
-    refused(t, UNAVAILABLE, ["record", "-o", taken, "--probe-set", "syscall"], "syscall",
+    nobody = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
+    refused(t, NO_PERMISSION, ["record", "-o", folder + "/new"], "CAP_BPF", prefix=nobody,
+            name="record without the rights to measure")
+    refused(t, NO_PERMISSION, ["record", "-o", taken], "CAP_BPF", prefix=nobody,
             name="the same over a file that exists")
     t.equal(os.listdir(folder), ["taken"], "no file is left where nothing was recorded")
     t.equal(open(taken, "rb").read(), b"before", "and a file that was there keeps its content")
@@ -332,8 +333,11 @@ def no_kernel_support(t):
     t.equal((done.returncode, json.loads(done.stdout)["possible"]), (UNAVAILABLE, False), "no BTF: check --json")
     with open(BTF + "/vmlinux", "rb") as file:
         types = file.read()
-    # The kernel's own description of itself, in which one tracepoint has another name.
-    for tracepoint in ("sk_data_ready", "sock_recv_length", "sock_send_length", "inet_sock_set_state", *CLOCK):
+    # The kernel's own description of itself, in which one tracepoint has another name. Who needs it?
+    needed = {"sk_data_ready": ["socket"], "sock_recv_length": ["socket"], "sock_send_length": ["socket"],
+              "sys_exit": ["syscall"], "tcp_probe": ["syscall"], "tcp_destroy_sock": ["syscall"],
+              "inet_sock_set_state": ["socket", "syscall"]}
+    for tracepoint in (*needed, *CLOCK):
         name = b"\0btf_trace_" + tracepoint.encode() + b"\0"
         if types.count(name) != 1:
             raise sjtest.Failed(f"{tracepoint} is not in {BTF}/vmlinux once")
@@ -341,20 +345,42 @@ def no_kernel_support(t):
         with open(path, "wb") as file:
             file.write(types.replace(name, b"\0btf_trace_x" + name[len(b"\0btf_trace_x"):]))
         without = in_mount_namespace(f"mount --bind {path} {BTF}/vmlinux")
+        if tracepoint in CLOCK:
+            without_clock(t, tracepoint, without)
+        else:
+            without_tracepoint(t, tracepoint, needed[tracepoint], without)
+        os.unlink(path)
+
+
+def without_tracepoint(t, tracepoint, sets, without):
+    """The sets that need it refuse; the other one steps in, if there is one."""
+    for probe_set in sets:
+        refused(t, UNAVAILABLE, ["report", "-d", "1s", "--probe-set", probe_set], f"tracepoint {tracepoint}:",
+                prefix=without, name=f"no tracepoint {tracepoint}: report --probe-set {probe_set}")
+    others = [s for s in ("socket", "syscall") if s not in sets]
+    if not others:
         refused(t, UNAVAILABLE, ["report", "-d", "1s"], f"tracepoint {tracepoint}:", prefix=without,
                 name=f"no tracepoint {tracepoint}: report")
-        if tracepoint not in CLOCK:
-            refused(t, UNAVAILABLE, ["check"], f"tracepoint {tracepoint}:", prefix=without, out=None,
-                    name=f"no tracepoint {tracepoint}: check")
-        else:
-            done = sojourn("check", prefix=without)
-            row = [line for line in done.stdout.decode().splitlines() if line.startswith(tracepoint)]
-            t.ok(done.returncode == 0 and len(row) == 1 and "NO" in row[0] and "--stages queue" in row[0],
-                 f"no tracepoint {tracepoint}: check says what can be measured without", got=row)
-            done = sojourn("report", "--json", "--stages", "queue", "-d", "100ms", "--port", 1, prefix=without)
-            t.equal((done.returncode, complaint(done)), (0, []), f"no tracepoint {tracepoint}: report --stages queue")
-        os.unlink(path)
-    refused(t, UNAVAILABLE, ["report", "--probe-set", "syscall", "-d", "1s"], "syscall", "socket")
+        refused(t, UNAVAILABLE, ["check"], f"tracepoint {tracepoint}:", prefix=without, out=None,
+                name=f"no tracepoint {tracepoint}: check")
+        return
+    done = sojourn("report", "--json", "-d", "100ms", "--port", 1, prefix=without)
+    t.equal((done.returncode, json.loads(done.stdout or b"{}").get("probe", {}).get("set")), (0, others[0]),
+            f"no tracepoint {tracepoint}: report takes the other set", said=complaint(done))
+    done = sojourn("check", "--json", prefix=without)
+    t.equal((done.returncode, json.loads(done.stdout)["probe_set"]), (0, others[0]),
+            f"no tracepoint {tracepoint}: and so check says")
+
+
+def without_clock(t, tracepoint, without):
+    refused(t, UNAVAILABLE, ["report", "-d", "1s"], f"tracepoint {tracepoint}:", prefix=without,
+            name=f"no tracepoint {tracepoint}: report")
+    done = sojourn("check", prefix=without)
+    row = [line for line in done.stdout.decode().splitlines() if line.startswith(tracepoint)]
+    t.ok(done.returncode == 0 and len(row) == 1 and "NO" in row[0] and "--stages queue" in row[0],
+         f"no tracepoint {tracepoint}: check says what can be measured without", got=row)
+    done = sojourn("report", "--json", "--stages", "queue", "-d", "100ms", "--port", 1, prefix=without)
+    t.equal((done.returncode, complaint(done)), (0, []), f"no tracepoint {tracepoint}: report --stages queue")
 
 
 def a_command_that_cannot_run(t):

@@ -19,6 +19,7 @@ temporary folder that is removed at the end, however the test ends.
 
 import contextlib
 import json
+import os
 import signal
 import time
 
@@ -27,10 +28,14 @@ from sjbase import (LOAD, SOJOURN, STARTUP, Failed, Process, Service, Test, Thre
                     skip_all, stop, talk, temp)
 from sjservers import Nginx, Postgres, Redis
 
-__all__ = ["LOAD", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres", "Process", "Redis",
+__all__ = ["LOAD", "PROBE_SET", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres", "Process", "Redis",
            "Server", "Service", "Test", "Threads", "accepts", "await_true", "clean_up", "client", "free_port", "have",
            "main", "median", "need_root", "ns", "one_line", "quantile", "read_ndjson", "run", "scratch", "skip_all",
            "stop", "talk", "temp"]
+
+
+# Which probe set measures; empty: the one that sojourn chooses.
+PROBE_SET = os.environ.get("SOJOURN_PROBE_SET", "")
 
 
 # ---- the monitor ----------------------------------------------------------------------------------------------------
@@ -52,6 +57,8 @@ class Measure:
 
     def __init__(self, *arguments, command="report", settle=0.0, json_output=True, prefix=()):
         self.command = [*prefix, SOJOURN, command, *(["--json"] if json_output else []), *arguments]
+        if PROBE_SET:
+            self.command[len(prefix) + 2:len(prefix) + 2] = ["--probe-set", PROBE_SET]
         self.kind = command
         self.json_output = json_output
         self.settle = settle

@@ -15,23 +15,29 @@
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
-#define ONLY_QUEUE "without it only --stages queue or none can be measured"
+#define SOCKET_SET "comes with Linux 6.3; without it "
+#define SYSCALL_SET "without it the syscall set is not possible"
+#define NO_CLOCK "without it only --stages queue or none can be measured"
 
 static const struct {
     const char *tracepoint;
+    bool required; /* by every set */
     const char *consequence;
 } tracepoints[] = {
-    {"sk_data_ready", "needs Linux 6.3: arrival of requests cannot be seen"},
-    {"sock_recv_length", "needs Linux 6.3: receiving cannot be seen"},
-    {"sock_send_length", "needs Linux 6.3: sending cannot be seen"},
-    {"inet_sock_set_state", "connections and their roles cannot be seen"},
-    {"sched_switch", ONLY_QUEUE},
-    {"sched_wakeup", ONLY_QUEUE},
-    {"signal_generate", ONLY_QUEUE},
+    {"sk_data_ready", false, SOCKET_SET "arrival is seen by the syscall set only"},
+    {"sock_recv_length", false, SOCKET_SET "receiving is seen by the syscall set only"},
+    {"sock_send_length", false, SOCKET_SET "sending is seen by the syscall set only"},
+    {"sys_exit", false, SYSCALL_SET},
+    {"tcp_probe", false, SYSCALL_SET},
+    {"tcp_destroy_sock", false, SYSCALL_SET},
+    {"sched_process_exit", false, SYSCALL_SET},
+    {"inet_sock_set_state", true, "connections and their roles cannot be seen"},
+    {"sched_switch", false, NO_CLOCK},
+    {"sched_wakeup", false, NO_CLOCK},
+    {"signal_generate", false, NO_CLOCK},
 };
 
 #define TRACEPOINTS (sizeof(tracepoints) / sizeof(tracepoints[0]))
-#define CLOCKLESS 4 /* the first ones are needed in any case, the others by the thread clock */
 
 static bool have_tracepoint(const struct btf *btf, const char *name)
 {
@@ -52,23 +58,6 @@ static bool have_rights(void)
     return admin || ((caps & 1ULL << CAP_BPF) && (caps & 1ULL << CAP_PERFMON));
 }
 
-#define WALK "bpf_sk_storage_map"
-
-/* Some kernels keep such walks from everybody, which only shows when a program is loaded: one that does nothing. */
-static bool may_walk(const struct btf *btf)
-{
-    const struct bpf_insn nothing[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-        {.code = BPF_JMP | BPF_EXIT},
-    };
-    int target = btf__find_by_name_kind(btf, "bpf_iter_" WALK, BTF_KIND_FUNC);
-    if (target <= 0)
-        return false;
-    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
-    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
-    return fd >= 0;
-}
-
 unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES])
 {
     unsigned n = 0;
@@ -81,12 +70,9 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
     for (size_t i = 0; btf && i < TRACEPOINTS; i++)
         features[n++] = (struct sj_kernel_feature){.name = tracepoints[i].tracepoint,
                                                    .have = have_tracepoint(btf, tracepoints[i].tracepoint),
-                                                   .required = i < CLOCKLESS,
+                                                   .required = tracepoints[i].required,
                                                    .consequence = tracepoints[i].consequence};
     bool rights = have_rights();
-    if (btf && rights)
-        features[n++] = (struct sj_kernel_feature){
-            .name = WALK, .have = may_walk(btf), .consequence = "idle connections are looked for among open files"};
     features[n++] = (struct sj_kernel_feature){.name = "rights",
                                                .have = rights,
                                                .required = true,
@@ -95,26 +81,67 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
     return n;
 }
 
-int sj_kernel_require(const char *probe_set, bool clock, bool *walk, struct sj_err *err)
+static const struct sj_kernel_feature *find_feature(const struct sj_kernel_feature *features, unsigned n,
+                                                    const char *name)
 {
-    if (probe_set && strcmp(probe_set, "socket") != 0)
-        return sj_fail(err, EX_UNAVAILABLE, "probe set %s is not built into this program; there is: socket", probe_set);
+    for (unsigned i = 0; i < n; i++)
+        if (strcmp(features[i].name, name) == 0)
+            return &features[i];
+    return NULL;
+}
+
+/* What does this kernel lack for a set? NULL: nothing. */
+static const struct sj_kernel_feature *lacking(const struct sj_probe_set *set, bool clock,
+                                               const struct sj_kernel_feature *features, unsigned n)
+{
+    for (const struct sj_probe_program *program = set->programs; program->name; program++) {
+        const struct sj_kernel_feature *f = find_feature(features, n, program->tracepoint);
+        if (f && !f->have && (clock || !program->clock))
+            return f;
+    }
+    return NULL;
+}
+
+int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **set, struct sj_err *err)
+{
     struct sj_kernel_feature features[SJ_KERNEL_FEATURES];
     unsigned n = sj_kernel_features(features);
-    for (unsigned i = 0; i < n; i++) {
-        const struct sj_kernel_feature *f = &features[i];
-        bool is_walk = strcmp(f->name, WALK) == 0;
-        if (is_walk && walk)
-            *walk = f->have;
-        if (f->have || is_walk || (!f->required && !clock))
+    const struct sj_kernel_feature *btf = find_feature(features, n, "btf"), *lack = NULL;
+    if (!btf->have)
+        return sj_fail(err, EX_UNAVAILABLE, "%s is missing or unreadable: %s", BTF_PATH, btf->consequence);
+    bool locked = strcmp(sj_kernel_lockdown(), "confidentiality") == 0, possible = false;
+    for (const struct sj_probe_set *const *s = sj_probe_sets; *s && !possible; s++) {
+        if (name && strcmp(name, (*s)->name) != 0)
             continue;
-        if (strcmp(f->name, "rights") == 0)
-            return sj_fail(err, EX_NOPERM, "no permission to load BPF programs: %s", f->consequence);
-        if (strcmp(f->name, "btf") == 0)
-            return sj_fail(err, EX_UNAVAILABLE, "%s is missing or unreadable: %s", BTF_PATH, f->consequence);
-        return sj_fail(err, EX_UNAVAILABLE, "this kernel has no tracepoint %s: %s", f->name, f->consequence);
+        *set = *s;
+        lack = lacking(*s, clock, features, n);
+        possible = !lack && !(locked && (*s)->reads_kernel);
     }
+    if (lack)
+        return sj_fail(err, EX_UNAVAILABLE, "this kernel has no tracepoint %s: %s", lack->name, lack->consequence);
+    const struct sj_kernel_feature *rights = find_feature(features, n, "rights");
+    if (!rights->have)
+        return sj_fail(err, EX_NOPERM, "no permission to load BPF programs: %s", rights->consequence);
+    if (!possible)
+        return sj_fail(err, EX_UNAVAILABLE,
+                       "lockdown=confidentiality keeps the kernel's memory from the %s probe set: boot with "
+                       "lockdown=integrity, or a kernel from Linux 6.3 on",
+                       (*set)->name);
     return 0;
+}
+
+bool sj_kernel_walks(const char *what)
+{
+    const struct bpf_insn nothing[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    int target = libbpf_find_vmlinux_btf_id(what, BPF_TRACE_ITER);
+    if (target <= 0)
+        return false;
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
+    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
+    return fd >= 0;
 }
 
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err)

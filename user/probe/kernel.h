@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "probe/sets.h"
 
 /* What this kernel and these rights allow. Found by trying and by the kernel's BTF, never by its version number. */
 
@@ -14,17 +15,22 @@ struct sj_kernel_feature {
     const char *consequence; /* what is switched off without it, or what to do */
 };
 
-#define SJ_KERNEL_FEATURES 16
+#define SJ_KERNEL_FEATURES 24
 
 /* Fills features[0..n) and returns n. Needs no rights; what cannot be told without them is left out. */
 unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES]);
 
 /*
- * Can requests be measured here with this probe set (NULL: any), and with the thread clock when that is wanted? 0, or
- * -1 with *err: EX_NOPERM or EX_UNAVAILABLE. *walk (may be NULL): whether programs may walk over the state that is kept
- * with sockets.
+ * Which probe set can measure requests here, with the thread clock when that is wanted? name: that one or none; NULL:
+ * the best there is. 0, or -1 with *err: EX_NOPERM or EX_UNAVAILABLE.
  */
-int sj_kernel_require(const char *probe_set, bool clock, bool *walk, struct sj_err *err);
+int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **set, struct sj_err *err);
+
+/*
+ * May programs walk over the elements of this kind, such as "bpf_map_elem"? Some kernels keep such walks from
+ * everybody. Found by loading a program that does nothing; false too when that fails for want of rights.
+ */
+bool sj_kernel_walks(const char *what);
 
 /* Why did the kernel refuse the programs and their buffers (of log_bytes for each CPU)? Returns -1 with *err. */
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err);

@@ -11,12 +11,28 @@
 
 #include "base/cleanup.h"
 #include "probe/kernel.h"
-#include "socket.skel.h"
+#include "probe/object.h"
+#include "probe/sets.h"
+
+#define MAX_LINKS 16
 
 struct sj_probe {
-    struct socket_bpf *skel;
+    const struct sj_probe_set *set;
+    struct sj_object object;
+    struct bpf_link *links[MAX_LINKS]; /* of the set's programs */
     struct bpf_link *flush;
     struct bpf_link *old;
+    struct { /* variables of the kernel side */
+        uint32_t *old_pass;
+        uint64_t *flush_idle_ns;
+        uint32_t *flush_pass;
+        uint64_t *tails_left;
+        uint64_t *open_turns;
+        uint32_t *gauge_wanted;
+        uint64_t *connections;
+        uint32_t *overflow_generation;
+        uint8_t *asks;
+    } var;
     unsigned cpus;
     uint32_t log_bytes;
     uint32_t aside_bytes;
@@ -43,24 +59,51 @@ static uint32_t share_of(uint32_t total, unsigned n, uint32_t least)
     return size;
 }
 
-static void configure(struct socket_bpf *skel, const struct sj_measure_options *o, uint32_t log_bytes)
+#define ASKS 65536
+#define ROLES (SJ_ROLE_SLOTS * sizeof(uint64_t))
+
+static void find_variables(struct sj_probe *p)
 {
-    skel->rodata->cfg_clock = o->stages == SJ_STAGES_ALL;
-    skel->rodata->cfg_payload = o->payload;
-    skel->rodata->cfg_tgid = o->filter.pid;
-    skel->rodata->cfg_port = o->filter.port;
-    skel->rodata->cfg_role = o->filter.role;
-    skel->rodata->cfg_by_comm = o->filter.comm[0] != '\0';
-    memcpy((void *)(uintptr_t)skel->rodata->cfg_comm, o->filter.comm, sizeof(o->filter.comm));
-    skel->rodata->cfg_cgroup = o->filter.cgroup;
-    skel->rodata->cfg_cgroup_level = o->filter.cgroup_level;
-    skel->rodata->cfg_self = (uint32_t)getpid();
-    skel->rodata->cfg_log_size = log_bytes;
-    if (!skel->rodata->cfg_clock) {
-        bpf_program__set_autoload(skel->progs.on_switch, false);
-        bpf_program__set_autoload(skel->progs.on_wakeup, false);
-        bpf_program__set_autoload(skel->progs.on_signal, false);
-    }
+    const struct sj_object *o = &p->object;
+    p->var.old_pass = sj_object_variable(o, "old_pass", sizeof(uint32_t));
+    p->var.flush_idle_ns = sj_object_variable(o, "flush_idle_ns", sizeof(uint64_t));
+    p->var.flush_pass = sj_object_variable(o, "flush_pass", sizeof(uint32_t));
+    p->var.tails_left = sj_object_variable(o, "tails_left", sizeof(uint64_t));
+    p->var.open_turns = sj_object_variable(o, "open_turns", ROLES);
+    p->var.gauge_wanted = sj_object_variable(o, "gauge_wanted", sizeof(uint32_t));
+    p->var.connections = sj_object_variable(o, "connections", ROLES);
+    p->var.overflow_generation = sj_object_variable(o, "overflow_generation", sizeof(uint32_t));
+    p->var.asks = sj_object_variable(o, "asks", ASKS);
+}
+
+static void configure(struct sj_object *o, const struct sj_measure_options *opts, uint32_t log_bytes)
+{
+    const struct sj_filter *f = &opts->filter;
+    bool clock = opts->stages == SJ_STAGES_ALL, by_comm = f->comm[0] != '\0';
+    uint32_t tgid = f->pid, level = f->cgroup_level, self = (uint32_t)getpid();
+    uint16_t port = f->port;
+    uint8_t role = (uint8_t)f->role;
+    uint64_t cgroup = f->cgroup;
+    sj_object_set(o, "cfg_clock", &clock, sizeof(clock));
+    sj_object_set(o, "cfg_payload", &opts->payload, sizeof(opts->payload));
+    sj_object_set(o, "cfg_tgid", &tgid, sizeof(tgid));
+    sj_object_set(o, "cfg_port", &port, sizeof(port));
+    sj_object_set(o, "cfg_role", &role, sizeof(role));
+    sj_object_set(o, "cfg_by_comm", &by_comm, sizeof(by_comm));
+    sj_object_set(o, "cfg_comm", f->comm, sizeof(f->comm));
+    sj_object_set(o, "cfg_cgroup", &cgroup, sizeof(cgroup));
+    sj_object_set(o, "cfg_cgroup_level", &level, sizeof(level));
+    sj_object_set(o, "cfg_self", &self, sizeof(self));
+    sj_object_set(o, "cfg_log_size", &log_bytes, sizeof(log_bytes));
+}
+
+/* Programs that are not needed are not loaded. */
+static void choose_programs(struct sj_probe *p, const struct sj_measure_options *opts, bool walk)
+{
+    bpf_program__set_autoload(sj_object_program(&p->object, walk ? "on_flush_files" : "on_flush"), false);
+    for (const struct sj_probe_program *program = p->set->programs; program->name; program++)
+        if (program->clock && opts->stages != SJ_STAGES_ALL)
+            bpf_program__set_autoload(sj_object_program(&p->object, program->name), false);
 }
 
 enum { OVERFLOW_WORDS = sizeof(struct sj_overflow_value) / sizeof(int64_t) };
@@ -81,20 +124,38 @@ static int run_iterator(const struct bpf_link *link, struct sj_err *err)
     return 0;
 }
 
-static int attach_one(struct bpf_program *prog, struct bpf_link **link, struct sj_err *err)
+/* Those programs of the set that are needed before the listeners are known, or the others. */
+static int attach_programs(struct sj_probe *p, bool listeners, struct sj_err *err)
 {
-    if (!bpf_program__autoload(prog))
-        return 0;
-    *link = bpf_program__attach(prog);
-    if (*link)
-        return 0;
-    return sj_fail(err, EX_OSERR, "cannot attach %s: %s", bpf_program__section_name(prog), strerror(errno));
+    for (unsigned i = 0; p->set->programs[i].name; i++) {
+        struct bpf_program *prog = sj_object_program(&p->object, p->set->programs[i].name);
+        if (p->set->programs[i].listeners != listeners || !bpf_program__autoload(prog))
+            continue;
+        p->links[i] = bpf_program__attach(prog);
+        if (!p->links[i])
+            return sj_fail(err, EX_OSERR, "cannot attach %s: %s", bpf_program__section_name(prog), strerror(errno));
+    }
+    return 0;
 }
 
 static int walk_old_sockets(struct sj_probe *p, uint32_t pass, struct sj_err *err)
 {
-    p->skel->bss->old_pass = pass;
+    *p->var.old_pass = pass;
     return run_iterator(p->old, err);
+}
+
+static int attach_walks(struct sj_probe *p, struct sj_err *err)
+{
+    union bpf_iter_link_info info = {.map.map_fd = (__u32)sj_object_map_fd(&p->object, "conns")};
+    LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
+    struct bpf_program *flush = sj_object_program(&p->object, "on_flush");
+    p->old = bpf_program__attach_iter(sj_object_program(&p->object, "on_old_socket"), NULL);
+    p->flush = bpf_program__autoload(flush)
+                   ? bpf_program__attach_iter(flush, &opts)
+                   : bpf_program__attach_iter(sj_object_program(&p->object, "on_flush_files"), NULL);
+    if (!p->old || !p->flush)
+        return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
+    return 0;
 }
 
 /*
@@ -103,40 +164,32 @@ static int walk_old_sockets(struct sj_probe *p, uint32_t pass, struct sj_err *er
  */
 static int attach(struct sj_probe *p, struct sj_err *err)
 {
-    struct socket_bpf *s = p->skel;
-    union bpf_iter_link_info info = {.map.map_fd = (__u32)bpf_map__fd(s->maps.conns)};
-    LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
-    p->old = bpf_program__attach_iter(s->progs.on_old_socket, NULL);
-    p->flush = bpf_program__autoload(s->progs.on_flush) ? bpf_program__attach_iter(s->progs.on_flush, &opts)
-                                                        : bpf_program__attach_iter(s->progs.on_flush_files, NULL);
-    if (!p->old || !p->flush)
-        return sj_fail(err, EX_OSERR, "cannot attach the walks over sockets: %s", strerror(errno));
-    if (attach_one(s->progs.on_state, &s->links.on_state, err) || walk_old_sockets(p, 1, err) ||
-        attach_one(s->progs.on_wakeup, &s->links.on_wakeup, err) ||
-        attach_one(s->progs.on_signal, &s->links.on_signal, err) ||
-        attach_one(s->progs.on_switch, &s->links.on_switch, err) ||
-        attach_one(s->progs.on_send, &s->links.on_send, err) || attach_one(s->progs.on_recv, &s->links.on_recv, err) ||
-        attach_one(s->progs.on_data_ready, &s->links.on_data_ready, err))
+    if (attach_walks(p, err) || attach_programs(p, true, err) || walk_old_sockets(p, 1, err) ||
+        attach_programs(p, false, err))
         return -1;
     if (walk_old_sockets(p, 2, err))
         return -1;
-    s->bss->old_pass = 3;
+    *p->var.old_pass = 3;
     return 0;
 }
 
 static int load(struct sj_probe *p, const struct sj_measure_options *opts, bool walk, struct sj_err *err)
 {
-    p->skel = socket_bpf__open();
-    if (!p->skel)
-        return sj_fail(err, EX_SOFTWARE, "cannot open the BPF object: %s", strerror(errno));
-    configure(p->skel, opts, p->log_bytes);
-    bpf_program__set_autoload(walk ? p->skel->progs.on_flush_files : p->skel->progs.on_flush, false);
-    if (bpf_map__set_max_entries(p->skel->maps.logs, p->cpus) ||
-        bpf_map__set_value_size(p->skel->maps.logs, SJ_LOG_HEAD + p->log_bytes + 2 * SJ_LOG_SLACK) ||
-        bpf_map__set_max_entries(p->skel->maps.aside, p->aside_bytes))
+    size_t len;
+    const void *elf = p->set->elf(&len);
+    if (sj_object_open(&p->object, elf, len, err))
+        return -1;
+    configure(&p->object, opts, p->log_bytes);
+    choose_programs(p, opts, walk);
+    struct bpf_map *logs = bpf_object__find_map_by_name(p->object.bpf, "logs");
+    struct bpf_map *aside = bpf_object__find_map_by_name(p->object.bpf, "aside");
+    if (bpf_map__set_max_entries(logs, p->cpus) ||
+        bpf_map__set_value_size(logs, SJ_LOG_HEAD + p->log_bytes + 2 * SJ_LOG_SLACK) ||
+        bpf_map__set_max_entries(aside, p->aside_bytes))
         return sj_fail(err, EX_SOFTWARE, "cannot size the buffers: %s", strerror(errno));
-    if (socket_bpf__load(p->skel))
+    if (sj_object_load(&p->object))
         return sj_kernel_explain_load(errno, p->cpus, p->log_bytes, err);
+    find_variables(p);
     return 0;
 }
 
@@ -144,8 +197,8 @@ static int load(struct sj_probe *p, const struct sj_measure_options *opts, bool 
 static int prepare(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
 {
     libbpf_set_print(quiet);
-    bool walk = false;
-    if (sj_kernel_require(opts->probe_set, opts->stages == SJ_STAGES_ALL, &walk, err))
+    const struct sj_probe_set *set;
+    if (sj_kernel_choose(opts->probe_set, opts->stages == SJ_STAGES_ALL, &set, err))
         return -1;
     int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
@@ -153,6 +206,7 @@ static int prepare(const struct sj_measure_options *opts, struct sj_probe **out,
     struct sj_probe *p = calloc(1, sizeof(*p));
     if (!p)
         return sj_fail(err, EX_OSERR, "out of memory");
+    p->set = set;
     p->cpus = (unsigned)cpus;
     p->log_bytes = share_of(opts->ring_bytes, p->cpus, LOG_LEAST);
     p->aside_bytes = share_of(opts->ring_bytes / 4, 1, ASIDE_LEAST);
@@ -160,7 +214,7 @@ static int prepare(const struct sj_measure_options *opts, struct sj_probe **out,
      */
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
-    if (load(p, opts, walk, err)) {
+    if (load(p, opts, sj_kernel_walks(set->walk), err)) {
         sj_probe_close(p);
         return -1;
     }
@@ -192,23 +246,26 @@ int sj_probe_try(const struct sj_measure_options *opts, struct sj_err *err)
 
 void sj_probe_detach(struct sj_probe *p)
 {
-    socket_bpf__detach(p->skel);
+    for (unsigned i = 0; i < MAX_LINKS; i++) {
+        bpf_link__destroy(p->links[i]);
+        p->links[i] = NULL;
+    }
 }
 
 void sj_probe_close(struct sj_probe *p)
 {
     if (!p)
         return;
+    sj_probe_detach(p);
     bpf_link__destroy(p->flush);
     bpf_link__destroy(p->old);
-    socket_bpf__destroy(p->skel);
+    sj_object_close(&p->object);
     free(p);
 }
 
 const char *sj_probe_set_name(const struct sj_probe *p)
 {
-    (void)p;
-    return "socket";
+    return p->set->name;
 }
 
 unsigned sj_probe_logs(const struct sj_probe *p)
@@ -218,7 +275,7 @@ unsigned sj_probe_logs(const struct sj_probe *p)
 
 int sj_probe_logs_fd(const struct sj_probe *p)
 {
-    return bpf_map__fd(p->skel->maps.logs);
+    return sj_object_map_fd(&p->object, "logs");
 }
 
 uint32_t sj_probe_log_bytes(const struct sj_probe *p)
@@ -228,7 +285,7 @@ uint32_t sj_probe_log_bytes(const struct sj_probe *p)
 
 int sj_probe_aside_fd(const struct sj_probe *p)
 {
-    return bpf_map__fd(p->skel->maps.aside);
+    return sj_object_map_fd(&p->object, "aside");
 }
 
 uint32_t sj_probe_aside_bytes(const struct sj_probe *p)
@@ -241,17 +298,17 @@ int sj_probe_flush(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_
     struct sj_counters k;
     if (sj_probe_counters(p, &k, err))
         return -1;
-    if (!open_turns && !p->skel->bss->gauge_wanted && k.tails == p->tails && !p->skel->bss->tails_left)
+    if (!open_turns && !*p->var.gauge_wanted && k.tails == p->tails && !*p->var.tails_left)
         return 0; /* there is nothing to be found */
     p->tails = k.tails;
-    p->skel->bss->tails_left = 0;
-    memset(p->skel->bss->open_turns, 0, sizeof(p->skel->bss->open_turns));
-    p->skel->bss->flush_idle_ns = idle_ns;
-    p->skel->bss->flush_pass++;
+    *p->var.tails_left = 0;
+    memset(p->var.open_turns, 0, ROLES);
+    *p->var.flush_idle_ns = idle_ns;
+    ++*p->var.flush_pass;
     if (run_iterator(p->flush, err))
         return -1;
     if (open_turns)
-        memcpy(open_turns, p->skel->bss->open_turns, sizeof(p->skel->bss->open_turns));
+        memcpy(open_turns, p->var.open_turns, ROLES);
     return 0;
 }
 
@@ -263,7 +320,7 @@ int sj_probe_counters(const struct sj_probe *p, struct sj_counters *out, struct 
     uint32_t zero = 0;
     if (!values)
         return sj_fail(err, EX_OSERR, "out of memory");
-    if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.counters), &zero, values))
+    if (bpf_map_lookup_elem(sj_object_map_fd(&p->object, "counters"), &zero, values))
         return sj_fail(err, EX_OSERR, "cannot read the kernel side's counters: %s", strerror(errno));
     for (unsigned cpu = 0; cpu < p->cpus; cpu++)
         for (unsigned i = 0; i < WORDS; i++)
@@ -282,12 +339,10 @@ bool sj_probe_readable(const struct sj_probe *p)
 uint64_t sj_probe_misses(const struct sj_probe *p)
 {
     uint64_t misses = 0;
-    struct bpf_program *prog;
-    bpf_object__for_each_program(prog, p->skel->obj)
-    {
+    for (const struct sj_probe_program *program = p->set->programs; program->name; program++) {
         struct bpf_prog_info info = {0};
         uint32_t len = sizeof(info);
-        int fd = prog == p->skel->progs.on_recv || prog == p->skel->progs.on_send ? bpf_program__fd(prog) : -1;
+        int fd = program->counts ? bpf_program__fd(sj_object_program(&p->object, program->name)) : -1;
         if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &len) == 0)
             misses += info.recursion_misses;
     }
@@ -296,7 +351,7 @@ uint64_t sj_probe_misses(const struct sj_probe *p)
 
 void sj_probe_want_answers(struct sj_probe *p, uint64_t conn)
 {
-    p->skel->bss->asks[conn % sizeof(p->skel->bss->asks)] = 1;
+    p->var.asks[conn % ASKS] = 1;
 }
 
 /* One cell, summed over the CPUs; values: room for those of all. */
@@ -305,7 +360,7 @@ static int tell_cell(const struct sj_probe *p, const struct sj_overflow_key *key
 {
     int64_t sum[OVERFLOW_WORDS] = {0};
     struct sj_overflow_value v;
-    if (bpf_map_lookup_elem(bpf_map__fd(p->skel->maps.overflow), key, values))
+    if (bpf_map_lookup_elem(sj_object_map_fd(&p->object, "overflow"), key, values))
         return 0;
     for (unsigned cpu = 0; cpu < p->cpus; cpu++)
         for (unsigned i = 0; i < OVERFLOW_WORDS; i++)
@@ -316,7 +371,7 @@ static int tell_cell(const struct sj_probe *p, const struct sj_overflow_key *key
 
 int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err)
 {
-    int fd = bpf_map__fd(p->skel->maps.overflow);
+    int fd = sj_object_map_fd(&p->object, "overflow");
     sj_autofree int64_t *values = calloc((size_t)p->cpus * OVERFLOW_WORDS, sizeof(*values));
     if (!values)
         return sj_fail(err, EX_OSERR, "out of memory");
@@ -331,8 +386,8 @@ int sj_probe_overflow(const struct sj_probe *p, sj_overflow_fn fn, void *ctx, st
 
 int sj_probe_overflow_drain(struct sj_probe *p, sj_overflow_fn fn, void *ctx, struct sj_err *err)
 {
-    int fd = bpf_map__fd(p->skel->maps.overflow);
-    uint16_t current = (uint16_t)p->skel->bss->overflow_generation;
+    int fd = sj_object_map_fd(&p->object, "overflow");
+    uint16_t current = (uint16_t)*p->var.overflow_generation;
     sj_autofree int64_t *values = calloc((size_t)p->cpus * OVERFLOW_WORDS, sizeof(*values));
     if (!values)
         return sj_fail(err, EX_OSERR, "out of memory");
@@ -347,21 +402,21 @@ int sj_probe_overflow_drain(struct sj_probe *p, sj_overflow_fn fn, void *ctx, st
             return -1;
         bpf_map_delete_elem(fd, &key);
     }
-    p->skel->bss->overflow_generation++;
+    ++*p->var.overflow_generation;
     return 0;
 }
 
 int sj_probe_take_stock(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turns[SJ_ROLE_SLOTS],
                         uint64_t connections[SJ_ROLE_SLOTS], sj_gauge_fn fn, void *ctx, struct sj_err *err)
 {
-    int fd = bpf_map__fd(p->skel->maps.gauges);
-    memset(p->skel->bss->connections, 0, sizeof(p->skel->bss->connections));
-    p->skel->bss->gauge_wanted = 1;
+    int fd = sj_object_map_fd(&p->object, "gauges");
+    memset(p->var.connections, 0, ROLES);
+    *p->var.gauge_wanted = 1;
     int status = sj_probe_flush(p, idle_ns, open_turns, err);
-    p->skel->bss->gauge_wanted = 0;
+    *p->var.gauge_wanted = 0;
     if (status)
         return -1;
-    memcpy(connections, p->skel->bss->connections, sizeof(p->skel->bss->connections));
+    memcpy(connections, p->var.connections, ROLES);
     struct sj_gauge_key key, next;
     struct sj_gauge gauge;
     int more = bpf_map_get_next_key(fd, NULL, &next);
@@ -370,7 +425,7 @@ int sj_probe_take_stock(struct sj_probe *p, uint64_t idle_ns, uint64_t open_turn
         more = bpf_map_get_next_key(fd, &key, &next);
         if (bpf_map_lookup_elem(fd, &key, &gauge))
             continue;
-        if (gauge.pass != p->skel->bss->flush_pass)
+        if (gauge.pass != *p->var.flush_pass)
             bpf_map_delete_elem(fd, &key);
         else if (fn(ctx, &key, &gauge, err))
             return -1;

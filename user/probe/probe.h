@@ -25,7 +25,7 @@ void sj_probe_close(struct sj_probe *p);
 /* Would sj_probe_open() be allowed to load its programs? Attaches nothing. 0, or -1 with *err as there. */
 int sj_probe_try(const struct sj_measure_options *opts, struct sj_err *err);
 
-/* "socket": which set of tracepoints is attached. */
+/* "socket" or "syscall": which set of tracepoints is attached. */
 const char *sj_probe_set_name(const struct sj_probe *p);
 
 /* The logs, one per CPU: their number, and the descriptor of the array that holds them; size: bytes of SIZE of each. */
