@@ -64,9 +64,9 @@ static void put_family(struct sj_encoder *encoder, const struct sj_metric_family
         put(encoder, service, g[i].role, value_of(&g[i], f));
         shown[g[i].role % SJ_ROLE_SLOTS] += value_of(&g[i], f);
     }
-    for (uint8_t role = 0; role < SJ_ROLE_MAX_; role++)
+    for (int role = 0; role < SJ_ROLE_MAX_; role++)
         if (total[role] > shown[role])
-            put(encoder, SJ_REST_NAME, role, total[role] - shown[role]);
+            put(encoder, SJ_REST_NAME, (uint8_t)role, total[role] - shown[role]);
 }
 
 int sj_expose_live(struct sj_encoder *encoder, const struct sj_exposition *e)

@@ -166,8 +166,9 @@ static void add_slo(struct sj_watch *w, struct sj_row *row, uint16_t slo)
         return;
     w->n_burns++;
     w->budget.used += sj_burn_bytes();
-    for (uint8_t pair = 0; pair < SJ_BURN_PAIR_MAX_; pair++)
-        row->points[row->n_points++] = (struct sj_point){.row = row, .rule = slo, .pair = pair, .slo = true, .burn = b};
+    for (int pair = 0; pair < SJ_BURN_PAIR_MAX_; pair++)
+        row->points[row->n_points++] =
+            (struct sj_point){.row = row, .rule = slo, .pair = (uint8_t)pair, .slo = true, .burn = b};
 }
 
 static bool fill(struct sj_watch *w, struct sj_row *row, struct plan *p)
