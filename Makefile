@@ -242,9 +242,10 @@ run:
 	$(Q)tools/demo.sh
 
 # The plain build's unit tests, the same with sanitizers, the rules of the house and the end-to-end tests, in one
-# summary. With SANITIZE=... everything runs from that build alone.
+# summary, the kernel matrix last. With SANITIZE=... everything runs from that build alone.
 SANITIZED := $(if $(SANITIZE),,build-address-undefined)
-TESTS := tools/lint.sh $(UNIT) $(if $(SANITIZED),$(patsubst $(B)/%,$(SANITIZED)/%,$(UNIT) $(REPLAY)),$(REPLAY)) $(E2E)
+TESTS := tools/lint.sh $(UNIT) $(if $(SANITIZED),$(patsubst $(B)/%,$(SANITIZED)/%,$(UNIT) $(REPLAY)),$(REPLAY)) $(E2E) \
+	tests/vm/matrix.t
 test:
 	$(Q)tools/install-deps.sh build test
 	$(Q)$(MAKE) $(B)/sojourn tools bpf unit-binaries

@@ -61,7 +61,7 @@ def stanzas_for(release):
 
 def apt_options(folder, release):
     """apt's options for a state of its own below the folder."""
-    base = os.path.join(folder, "apt-" + release)
+    base = os.path.abspath(os.path.join(folder, "apt-" + release))  # apt takes others as below its own
     for name in ("lists/partial", "cache/archives/partial", "sources"):
         os.makedirs(os.path.join(base, name), exist_ok=True)
     with open(os.path.join(base, "sources/debian.sources"), "w", encoding="utf-8") as file:
