@@ -177,8 +177,11 @@ bpf: $(SKELS) $(TEST_SKELS)
 .PHONY: tools
 tools: $(TOOLS)
 
+# Objects of the program that a tool needs besides `base`.
+tool_needs_verifier := $(B)/obj/user/probe/lockdown.o
+
 define tool_rule
-$(B)/tools/$(1): $(patsubst %.c,$(B)/obj/%.o,$(filter tools/$(1)/%,$(TOOL_SRC))) $(BASE_OBJ)
+$(B)/tools/$(1): $(patsubst %.c,$(B)/obj/%.o,$(filter tools/$(1)/%,$(TOOL_SRC))) $(BASE_OBJ) $(tool_needs_$(1))
 	$$(msg) LINK $$@
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(LINK_FLAGS) -o $$@ $$^ $$(SJ_LIBS)

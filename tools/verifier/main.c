@@ -18,6 +18,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "probe/lockdown.h"
+
 #define PROGRAMS 64
 #define STATS 4 /* log level: the summary alone */
 #define STATS_BYTES 4096
@@ -181,7 +183,9 @@ int main(int argc, char **argv)
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
     setrlimit(RLIMIT_MEMLOCK, &unlimited);
     libbpf_set_print(quiet);
+    struct sj_lockdown *lockdown = sj_lockdown_hides_kernel() ? sj_lockdown_begin() : NULL;
     for (int i = 1; i < argc; i++)
         status |= verify(argv[i]);
+    sj_lockdown_end(lockdown);
     return status;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "probe/lockdown.h"
 
 #define BTF_PATH "/sys/kernel/btf/vmlinux"
 
@@ -109,13 +110,13 @@ int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **s
     const struct sj_kernel_feature *btf = find_feature(features, n, "btf"), *lack = NULL;
     if (!btf->have)
         return sj_fail(err, EX_UNAVAILABLE, "%s is missing or unreadable: %s", BTF_PATH, btf->consequence);
-    bool locked = strcmp(sj_kernel_lockdown(), "confidentiality") == 0, possible = false;
+    bool possible = false;
     for (const struct sj_probe_set *const *s = sj_probe_sets; *s && !possible; s++) {
         if (name && strcmp(name, (*s)->name) != 0)
             continue;
         *set = *s;
         lack = lacking(*s, clock, features, n);
-        possible = !lack && !(locked && (*s)->reads_kernel);
+        possible = !lack && !((*s)->reads_kernel && sj_lockdown_hides_kernel());
     }
     if (lack)
         return sj_fail(err, EX_UNAVAILABLE, "this kernel has no tracepoint %s: %s", lack->name, lack->consequence);

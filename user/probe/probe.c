@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "probe/kernel.h"
+#include "probe/lockdown.h"
 #include "probe/object.h"
 #include "probe/sets.h"
 
@@ -22,7 +23,8 @@ struct sj_probe {
     struct bpf_link *links[MAX_LINKS]; /* of the set's programs */
     struct bpf_link *flush;
     struct bpf_link *old;
-    struct { /* variables of the kernel side */
+    struct sj_lockdown *lockdown; /* NULL where the kernel needs no such care */
+    struct {                      /* variables of the kernel side */
         uint32_t *old_pass;
         uint64_t *flush_idle_ns;
         uint32_t *flush_pass;
@@ -177,6 +179,11 @@ static int load(struct sj_probe *p, const struct sj_measure_options *opts, bool 
 {
     size_t len;
     const void *elf = p->set->elf(&len);
+    if (!p->set->reads_kernel && sj_lockdown_hides_kernel()) {
+        p->lockdown = sj_lockdown_begin();
+        if (!p->lockdown)
+            return sj_fail(err, EX_OSERR, "cannot prepare the BPF programs for a locked kernel: %s", strerror(errno));
+    }
     if (sj_object_open(&p->object, elf, len, err))
         return -1;
     configure(&p->object, opts, p->log_bytes);
@@ -260,6 +267,7 @@ void sj_probe_close(struct sj_probe *p)
     bpf_link__destroy(p->flush);
     bpf_link__destroy(p->old);
     sj_object_close(&p->object);
+    sj_lockdown_end(p->lockdown);
     free(p);
 }
 
