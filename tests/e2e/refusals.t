@@ -415,6 +415,45 @@ def extreme_rings(t):
              f"--ring {size} works or is told to be too large", got=f"{done.returncode}, {said}")
 
 
+def what_it_does_without(t):
+    """Things that others need: no tracefs, little lockable memory, perf events forbidden."""
+    measure = ["report", "--json", "--port", 1, "-d", "50ms"]
+    bare = in_mount_namespace("umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; mount -t tmpfs none /sys/fs")
+    few = ["prlimit", "--memlock=65536:65536", "--"]
+    for name, prefix in (("tracefs and the like", bare), ("more than 64 KiB of lockable memory", few)):
+        done = sojourn(*measure, prefix=prefix)
+        t.equal((done.returncode, complaint(done)), (0, []), f"it measures without {name}")
+    setting = "/proc/sys/kernel/perf_event_paranoid"
+    if not os.path.exists(setting):
+        done = sojourn(*measure)
+        t.equal((done.returncode, complaint(done)), (0, []), "it measures on a kernel without perf events")
+        return
+    with open(setting, encoding="ascii") as file:
+        before = file.read()
+    try:
+        with open(setting, "w", encoding="ascii") as file:
+            file.write("3")
+        done = sojourn(*measure)
+        t.equal((done.returncode, complaint(done)), (0, []), "it measures with kernel.perf_event_paranoid=3")
+    finally:
+        with open(setting, "w", encoding="ascii") as file:
+            file.write(before)
+
+
+def what_check_tells(t):
+    done = sojourn("check", "--json")
+    check = json.loads(done.stdout)
+    t.equal((done.returncode, check["possible"], check["probe_set"]), (0, True, "socket"), "the set that is chosen")
+    t.equal([(s["name"], s["possible"]) for s in check["probe_sets"]], [("socket", True), ("syscall", True)],
+            "the sets that are possible")
+    t.ok(check["rights_after"] in ("none", "CAP_BPF"), "the rights that stay", got=check)
+    t.ok(all(c["have"] or c["consequence"] for c in check["capabilities"]), "what is missing has a consequence",
+         got=check)
+    rows = sojourn("check").stdout.decode().splitlines()
+    for name in ("payload", "probe_set_syscall", "process_names", "after attaching"):
+        t.equal(sum(row.startswith(name) for row in rows), 1, f"a row tells of {name}")
+
+
 sjtest.main(usage, bad_values, broken_input, no_output, trace_to_a_full_disk, record_to_a_full_disk, closed_pipe,
             no_rights, no_leave, no_kernel_support, a_command_that_cannot_run, few_descriptors,
-            extreme_rings)
+            extreme_rings, what_it_does_without, what_check_tells)
