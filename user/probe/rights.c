@@ -185,12 +185,12 @@ static int allow_measuring(scmp_filter_ctx filter, bool collector)
         rc = allow_reading(filter);
     /* is it a terminal, and how wide is it? */
     if (!rc)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TCGETS, 0));
     if (!rc)
-        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TIOCGWINSZ));
+        rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_EQ, TIOCGWINSZ, 0));
     for (size_t i = 0; !rc && i < COUNT(bpf_commands); i++)
         rc = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)bpf_commands[i]));
+                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)bpf_commands[i], 0));
     return rc;
 }
 
