@@ -5,6 +5,7 @@
 #   FILE OPTIONS FAMILY NAME=VALUE... loglik=VALUE [ks=VALUE ad=VALUE]        (tabs between them)
 # Its optimiser stops early by default, so it is given another, which repeats itself at a tolerance of 1e-15.
 suppressMessages(library(fitdistrplus))
+suppressMessages(library(MASS))
 arguments <- commandArgs(trailingOnly = TRUE)
 directory <- arguments[1]
 set.seed(as.integer(arguments[2]))
@@ -60,23 +61,42 @@ start_of <- function(family, x) {
   )
 }
 
+# The mean of the smaller of a value and `timeout`, survival being that of the fit: the area below it.
+area <- function(survival, timeout, from = 0) {
+  cuts <- c(from, from + (timeout - from) * c(1e-6, 1e-4, 1e-2, 0.1, 0.3, 0.6, 1))
+  from + sum(mapply(function(a, b) integrate(survival, a, b, rel.tol = 1e-9, subdivisions = 1000)$value,
+                    head(cuts, -1), cuts[-1]))
+}
+
+survival_of <- function(family, p) {
+  function(q) do.call(paste0("p", families[[family]]$r), c(list(q), unname(as.list(p)), lower.tail = FALSE))
+}
+
 raw_case <- function(file, x) {
   write_numbers(file, number(x))
+  timeout <- unname(quantile(x, 0.8))
+  options <- paste("--timeout", number(timeout))
   for (family in names(families)) {
     fit <- fitdist(x, families[[family]]$r, start = start_of(family, x), custom.optim = optimise)
     distance <- gofstat(fit)
     # It takes log(1 - p), which is infinite where a value is far out.
     ad <- if (is.finite(distance$ad)) c(ad = unname(distance$ad))
-    tell(file, "", family,
-         c(fit$estimate[families[[family]]$names], loglik = fit$loglik, ks = unname(distance$ks), ad))
+    held <- area(survival_of(family, fit$estimate[families[[family]]$names]), timeout)
+    tell(file, options, family,
+         c(fit$estimate[families[[family]]$names], loglik = fit$loglik, ks = unname(distance$ks), ad,
+           restricted_mean = held))
   }
   # Closed forms.
   n <- length(x)
   rate <- 1 / (mean(x) - min(x))
-  tell(file, "", "shifted_exponential", c(shift = min(x), rate = rate, loglik = n * log(rate) - n))
+  tell(file, options, "shifted_exponential",
+       c(shift = min(x), rate = rate, loglik = n * log(rate) - n,
+         restricted_mean = area(function(q) exp(-rate * (q - min(x))), timeout, min(x))))
   shape <- n / sum(log(x / min(x)))
-  tell(file, "", "pareto", c(scale = min(x), shape = shape,
-                             loglik = n * log(shape) + n * shape * log(min(x)) - (shape + 1) * sum(log(x))))
+  tell(file, options, "pareto",
+       c(scale = min(x), shape = shape,
+         loglik = n * log(shape) + n * shape * log(min(x)) - (shape + 1) * sum(log(x)),
+         restricted_mean = area(function(q) (min(x) / q)^shape, timeout, min(x))))
 }
 
 interval_case <- function(file, options, intervals, start_values) {
@@ -87,12 +107,16 @@ interval_case <- function(file, options, intervals, start_values) {
 }
 
 # fitdistcens() takes differences of the distribution function, which lose their digits where a family is far from
-# fitting; this takes those of the survival function in the upper half.
+# fitting; this takes those of the survival function in the upper half, and logarithms of both.
 interval_loglik <- function(family, p, left, right) {
-  f <- function(q, lower) do.call(paste0("p", families[[family]]$r), c(list(q), unname(as.list(p)), lower.tail = lower))
-  upper <- f(left, TRUE) > 0.5
+  f <- function(q, lower) {
+    do.call(paste0("p", families[[family]]$r), c(list(q), unname(as.list(p)), lower.tail = lower, log.p = TRUE))
+  }
   beyond <- ifelse(is.na(right), Inf, right)
-  sum(log(ifelse(upper, f(left, FALSE) - f(beyond, FALSE), f(beyond, TRUE) - f(left, TRUE))))
+  upper <- f(left, TRUE) > log(0.5)
+  larger <- ifelse(upper, f(left, FALSE), f(beyond, TRUE))
+  smaller <- ifelse(upper, f(beyond, FALSE), f(left, TRUE))
+  sum(larger + log1p(-exp(smaller - larger)))
 }
 
 tail_safe_case <- function(file, options, intervals, start_values) {
@@ -121,6 +145,84 @@ binned_case <- function(file, x, schema, censored = rep(FALSE, length(x)), with 
   left <- ifelse(censored, x, 2^((index - 1) / per_octave))
   right <- ifelse(censored, NA, 2^(index / per_octave))
   with(file, paste("--schema", schema), data.frame(left = left, right = right), x)
+}
+
+# Families that fitdistrplus has not, from bins: the parameters are found where p(q, parameters, lower) sums up best.
+binned_family_case <- function(file, x, schema, family, p, back, start) {
+  write_numbers(file, number(x))
+  cells <- table(ceiling(log2(x) * 2^schema - 1e-9))
+  index <- as.numeric(names(cells))
+  left <- 2^((index - 1) / 2^schema)
+  right <- 2^(index / 2^schema)
+  fit <- maximise(function(eta) {
+    upper <- p(left, eta, TRUE) > 0.5
+    mass <- ifelse(upper, p(left, eta, FALSE) - p(right, eta, FALSE), p(right, eta, TRUE) - p(left, eta, TRUE))
+    sum(cells * log(mass))
+  }, start)
+  timeout <- unname(quantile(x, 0.8))
+  held <- area(function(q) p(q, fit$par, FALSE), timeout)
+  tell(file, paste("--families", family, "--schema", schema, "--timeout", number(timeout)), family,
+       c(back(fit$par), loglik = fit$loglik, restricted_mean = held))
+}
+
+p_shifted <- function(q, eta, lower) pexp(pmax(q - exp(eta[1]), 0), exp(eta[2]), lower.tail = lower)
+p_pareto <- function(q, eta, lower) pexp(log(pmax(q / exp(eta[1]), 1)), exp(eta[2]), lower.tail = lower)
+p_hyper <- function(q, eta, lower) {
+  w <- plogis(eta[1])
+  w * pexp(q, exp(eta[2]), lower.tail = lower) + (1 - w) * pexp(q, exp(eta[3]), lower.tail = lower)
+}
+p_mixture <- function(q, eta, lower) {
+  w <- plogis(eta[1])
+  w * plnorm(q, eta[2], exp(eta[3]), lower.tail = lower) + (1 - w) * plnorm(q, eta[4], exp(eta[5]), lower.tail = lower)
+}
+
+# Cells from the left are pooled until 5 values are expected, what is left at the end joins the last one.
+pooled <- function(observed, expected) {
+  cell <- integer(length(expected))
+  sum_of <- 0
+  k <- 1
+  for (i in seq_along(expected)) {
+    cell[i] <- k
+    sum_of <- sum_of + expected[i]
+    if (sum_of >= 5) {
+      k <- k + 1
+      sum_of <- 0
+    }
+  }
+  cell <- pmin(cell, k - 1)
+  list(o = tapply(observed, cell, sum), e = tapply(expected, cell, sum))
+}
+
+# Ranking, weights, and chi-square of binned values.
+ranking_case <- function(file, x, schema) {
+  write_numbers(file, number(x))
+  n <- length(x)
+  cells <- table(ceiling(log2(x) * 2^schema - 1e-9))
+  observed <- as.numeric(cells)
+  left <- 2^((as.numeric(names(cells)) - 1) / 2^schema)
+  right <- 2^(as.numeric(names(cells)) / 2^schema)
+  intervals <- data.frame(left = rep(left, observed), right = rep(right, observed))
+  # Empty cells between the bins, below the first and beyond the last are cells too.
+  edges <- sort(unique(c(left, right)))
+  in_cell <- rep(0, length(edges) + 1)
+  in_cell[match(left, edges) + 1] <- observed
+  options <- paste("--schema", schema, "--families", paste(names(families), collapse = ","))
+  fits <- lapply(setNames(names(families), names(families)), function(family) {
+    maximise(function(p) interval_loglik(family, p, intervals$left, intervals$right), unlist(start_of(family, x)))
+  })
+  bic <- sapply(names(fits), function(f) length(fits[[f]]$par) * log(n) - 2 * fits[[f]]$loglik)
+  weight <- exp(-(bic - min(bic)) / 2) / sum(exp(-(bic - min(bic)) / 2))
+  for (family in names(fits)) {
+    p <- c(do.call(paste0("p", families[[family]]$r), c(list(edges), unname(as.list(fits[[family]]$par)))))
+    expected <- n * diff(c(0, p, 1))
+    cell <- pooled(in_cell, expected)
+    x2 <- sum((cell$o - cell$e)^2 / cell$e)
+    df <- length(cell$o) - 1 - length(fits[[family]]$par)
+    tell(file, options, family,
+         c(bic = unname(bic[family]), aic = 2 * length(fits[[family]]$par) - 2 * fits[[family]]$loglik,
+           weight = unname(weight[family]), x2 = x2, df = df, p = pchisq(x2, df, lower.tail = FALSE)))
+  }
+  tell(file, options, "ranked", rank(bic))
 }
 
 mixture_case <- function(file, x) {
@@ -167,13 +269,23 @@ counts_case <- function(file, x) {
                  custom.optim = optimise)
   tell(file, "--counts", "negative_binomial",
        setNames(c(fit$estimate[c("size", "mu")], fit$loglik), c("size", "mean", "loglik")))
+  # Another implementation, by alternating between the mean and the size.
+  fit <- suppressWarnings(glm.nb(x ~ 1, control = glm.control(epsilon = 1e-14, maxit = 1000)))
+  tell(file, "--counts", "negative_binomial",
+       c(size = fit$theta, mean = unname(exp(coef(fit))), loglik = as.numeric(logLik(fit))))
 }
 
-data(groundbeef, danishuni, endosulfan, fluazinam, salinity, fremale, toxocara)
+data(groundbeef, danishuni, endosulfan, fluazinam, salinity, fremale, smokedfish, dataFAQlog1, toxocara)
 raw_case("groundbeef", groundbeef$serving)
 raw_case("danishuni", danishuni$Loss)
 raw_case("endosulfan", endosulfan$ATV)
 raw_case("fremale_ages", fremale$AgeOut)
+# Returns of a share, gains among them: times are not negative.
+raw_case("returns", dataFAQlog1[dataFAQlog1 > 0])
+# Known to intervals only; their upper ends are numbers.
+raw_case("smokedfish_ends", smokedfish$right[!is.na(smokedfish$right)])
+ranking_case("groundbeef_ranked", groundbeef$serving, 3)
+ranking_case("returns_ranked", dataFAQlog1[dataFAQlog1 > 0], 3)
 binned_case("groundbeef_3", groundbeef$serving, 3, with = interval_case)
 binned_case("groundbeef_0", groundbeef$serving, 0, with = interval_case)
 binned_case("danishuni_5", danishuni$Loss, 5)
@@ -210,6 +322,17 @@ x <- rnorm(20, 0.05, 0.01)
 raw_case("normal_few", x)
 mixture_case("mixture", c(rlnorm(700, -5, 0.4), rlnorm(300, -3, 0.3)))
 hyperexponential_case("hyperexponential", c(rexp(1500, 500), rexp(1000, 20)))
+binned_family_case("shifted_3", 0.02 + rexp(800, 30), 3, "shifted_exponential", p_shifted,
+                   function(eta) c(shift = exp(eta[1]), rate = exp(eta[2])), c(log(0.0195), log(30)))
+binned_family_case("pareto_3", 0.013 * runif(800)^-0.5, 3, "pareto", p_pareto,
+                   function(eta) c(scale = exp(eta[1]), shape = exp(eta[2])), c(log(0.0131), log(2)))
+binned_family_case("hyperexponential_4", c(rexp(1500, 500), rexp(1000, 20)), 4, "hyperexponential", p_hyper,
+                   function(eta) c(weight1 = plogis(eta[1]), rate1 = exp(eta[2]), rate2 = exp(eta[3])),
+                   c(0, log(400), log(25)))
+binned_family_case("mixture_4", c(rlnorm(700, -5, 0.4), rlnorm(300, -3, 0.3)), 4, "lognormal_mixture", p_mixture,
+                   function(eta) c(weight1 = plogis(eta[1]), meanlog1 = eta[2], sdlog1 = exp(eta[3]),
+                                   meanlog2 = eta[4], sdlog2 = exp(eta[5])),
+                   c(0.5, -5.1, -1, -3.1, -1))
 tail_case("danish_tail", danishuni$Loss, 5)
 tail_case("pareto_tail", 0.01 * runif(3000)^-0.4, 0.02)
 tail_case("short_tail", rbeta(2000, 2, 3), 0.7)

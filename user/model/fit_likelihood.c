@@ -29,17 +29,22 @@ static double narrow_mass(const struct sj_family *f, const double *theta, const 
 }
 
 /*
- * So far out that probabilities underflow, where only a family that does not fit has data at all: an exponential
- * with the slope of the log-density at the edge on the side of the middle.
+ * So far out that probabilities underflow, where only a family that does not fit has data at all: the density goes on
+ * from the edge on the side of the middle as exp(-slope t - bend t^2 / 2) does, the bend to first order. Integrated
+ * over 0 < t < width; for a normal distribution these are the first two terms of Mills' ratio.
  */
 static double far_log_mass(const struct sj_family *f, const double *theta, double x, double width)
 {
-    double h = 1e-6 * x, here = f->log_density(theta, x, log(x));
-    double slope = fabs(f->log_density(theta, x + h, log(x + h)) - f->log_density(theta, x - h, log(x - h))) / (2 * h);
+    double h = 1e-4 * x, here = f->log_density(theta, x, log(x));
+    double above = f->log_density(theta, x + h, log(x + h)), below = f->log_density(theta, x - h, log(x - h));
+    double slope = fabs(above - below) / (2 * h), bend = (2 * here - above - below) / (h * h);
 
     if (!(slope > 0) || !isfinite(here))
         return -INFINITY;
-    return here - log(slope) + (isfinite(width) ? log(-expm1(-slope * width)) : 0);
+    double u = slope * width, share = isfinite(u) ? -expm1(-u) : 1;
+    double square = isfinite(u) ? 2 - exp(-u) * (u * u + 2 * u + 2) : 2;
+    double bent = -0.5 * bend / (slope * slope) * square / share;
+    return here - log(slope) + log(share) + (fabs(bent) < 0.5 ? log1p(bent) : 0);
 }
 
 struct tails {
