@@ -143,6 +143,20 @@ def refused(t):
     t.ok("lognormal" in {s["family"] for s in output["skipped"]}, "and families without one at 0 say why they are not")
 
 
+def few_and_ties(t):
+    for n in range(2, 11):
+        output = fit_json(text=lines(lognormal(n)))
+        t.ok(output["n"] == n and all(math.isfinite(f["loglik"]) for f in output["fits"]), f"{n} values are fitted",
+             told=output)
+    ties = fit_json("--bootstrap", 0, text="1\n2\n" * 1_500_000)
+    t.equal((ties["n"], ties.get("schema_binned")), (3_000_000, 8), "millions of equal values are counted in bins")
+    t.equal([f["family"] for f in ties["fits"]], ["exponential"], "two bins tell one parameter")
+    t.near(ties["fits"][0]["parameters"]["rate"], 1 / 1.5, 0.003, 0, "that one is right")
+    t.ok({"normal", "gamma"} <= {s["family"] for s in ties["skipped"]}, "the others say that there are too few")
+    exact = fit_json("--bootstrap", 0, "--families", "normal", text="1\n2\n" * 1000)["fits"][0]["parameters"]
+    t.near(exact["sd"], 0.5, 1e-6, 0, "equal values have their weight")
+
+
 def counts(t):
     kicks = "0\n" * 109 + "1\n" * 65 + "2\n" * 22 + "3\n" * 3 + "4\n"
     output = fit_json("--counts", text=kicks)
@@ -194,4 +208,4 @@ def a_closed_pipe(t):
     t.ok(done.stderr.decode().strip() in ("0", ""), "a reader that goes away is no error", told=done.stderr.decode())
 
 
-sjtest.main(shape, options, censored, kinds_of_input, refused, counts, a_stream, a_closed_pipe, root=False)
+sjtest.main(shape, options, censored, kinds_of_input, refused, few_and_ties, counts, a_stream, a_closed_pipe, root=False)
