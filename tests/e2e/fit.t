@@ -208,4 +208,5 @@ def a_closed_pipe(t):
     t.ok(done.stderr.decode().strip() in ("0", ""), "a reader that goes away is no error", told=done.stderr.decode())
 
 
-sjtest.main(shape, options, censored, kinds_of_input, refused, few_and_ties, counts, a_stream, a_closed_pipe, root=False)
+sjtest.main(shape, options, censored, kinds_of_input, refused, few_and_ties, counts, a_stream, a_closed_pipe,
+            root=False)

@@ -177,8 +177,11 @@ static void lognormal_mixture(void **state)
 }
 
 /*
- * Where the fast component has little weight, a ratio of 5 cannot be told from a Weibull or gamma distribution with
- * this many values: there the rates are farther apart.
+ * Where the fast component has little weight, a ratio of 5 is beyond what BIC can see in this many values, so there the
+ * rates are farther apart. The nearest Weibull distribution lies at a Kullback-Leibler distance of 0.00203 from a
+ * weight of 0.2 and of 0.00054 from 0.1; in 5,000 values that is worth 20.3 and 5.4 of BIC on average, and the third
+ * parameter costs ln 5000 = 8.5. Of 200 runs 186 and 68 put the right family first, the others a Weibull or gamma
+ * distribution; where an independent EM was run on them, it found the same likelihood to 1e-6.
  */
 static void hyperexponential(void **state)
 {
