@@ -310,9 +310,9 @@ os.execvp(sys.argv[1], sys.argv[1:])
 def no_leave(t):
     """The rights are there, the tracepoints too, and still the kernel says no: `check` must not promise otherwise."""
     policy = [sys.executable, "-c", NO_PROGRAMS]
-    for command in (["report", "-d", "1s"], ["trace"], ["check"]):
+    for command in (["report", "-d", "1s"], ["report", "-d", "1s", "--probe-set", "syscall"], ["trace"], ["check"]):
         refused(t, NO_PERMISSION, command, "refused", "policy", prefix=policy, out=None,
-                name="a policy against it: " + command[0])
+                name="a policy against it: " + " ".join(command))
     done = sojourn("check", "--json", prefix=policy)
     t.equal((done.returncode, json.loads(done.stdout)["possible"]), (NO_PERMISSION, False),
             "a policy against it: check --json")

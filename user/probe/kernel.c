@@ -174,8 +174,8 @@ const char *sj_kernel_lockdown(void)
 {
     sj_autofclose FILE *f = fopen("/sys/kernel/security/lockdown", "re");
     char line[128];
-    if (!f || !fgets(line, sizeof(line), f))
-        return "unknown";
+    if (!f || !fgets(line, sizeof(line), f)) /* often not mounted, or not for everybody */
+        return sj_lockdown_hides_kernel() ? "confidentiality" : "unknown";
     if (strstr(line, "[confidentiality]"))
         return "confidentiality";
     if (strstr(line, "[integrity]"))

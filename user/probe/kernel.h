@@ -35,5 +35,8 @@ bool sj_kernel_walks(const char *what);
 /* Why did the kernel refuse the programs and their buffers (of log_bytes for each CPU)? Returns -1 with *err. */
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err);
 
-/* The lockdown mode, "none", "integrity", "confidentiality", or "unknown". */
+/*
+ * The lockdown mode, "none", "integrity", "confidentiality", or "unknown": as the kernel tells, or if that cannot be
+ * read, as a trial shows, which finds out "confidentiality" alone.
+ */
 const char *sj_kernel_lockdown(void);

@@ -9,7 +9,7 @@
  * the kernel is too old to tell the two apart, and makes the old call of every bpf_probe_read_user().
  */
 
-/* Does this kernel refuse bpf_probe_read_kernel()? Found by trying; also true where the rights are missing. */
+/* Does this kernel refuse bpf_probe_read_kernel()? Found by trying; false where nothing at all may be loaded. */
 bool sj_lockdown_hides_kernel(void);
 
 struct sj_lockdown;
