@@ -418,7 +418,8 @@ def extreme_rings(t):
 def what_it_does_without(t):
     """Things that others need: no tracefs, little lockable memory, perf events forbidden."""
     measure = ["report", "--json", "--port", 1, "-d", "50ms"]
-    bare = in_mount_namespace("umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; mount -t tmpfs none /sys/fs")
+    bare = in_mount_namespace("umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; "
+                              "mount -t tmpfs none /sys/fs")
     few = ["prlimit", "--memlock=65536:65536", "--"]
     for name, prefix in (("tracefs and the like", bare), ("more than 64 KiB of lockable memory", few)):
         done = sojourn(*measure, prefix=prefix)
