@@ -18,9 +18,10 @@ struct sj_lockdown {
     int handler;
 };
 
-static bool verifies(const struct bpf_insn *insns, size_t n)
+static bool verifies(const struct bpf_insn *insns, size_t bytes)
 {
-    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "reads_kernel", "GPL", insns, n, NULL);
+    sj_autoclose int fd =
+        bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "reads_kernel", "GPL", insns, bytes / sizeof(insns[0]), NULL);
     return fd >= 0;
 }
 
@@ -40,8 +41,9 @@ bool sj_lockdown_hides_kernel(void)
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
         {.code = BPF_JMP | BPF_EXIT},
     };
-    return !verifies(reads, sizeof(reads) / sizeof(reads[0])) &&
-           verifies(nothing, sizeof(nothing) / sizeof(nothing[0]));
+    if (verifies(reads, sizeof(reads)))
+        return false;
+    return verifies(nothing, sizeof(nothing));
 }
 
 /* What libbpf's own handler does for these sections, and the calls put right. Returns 0 or a negative errno. */
