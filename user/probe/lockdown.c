@@ -30,7 +30,7 @@ bool sj_lockdown_hides_kernel(void)
     /* reads eight bytes at address 0 onto its stack: the verifier asks whether it may, nothing runs it */
     const struct bpf_insn reads[] = {
         {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = BPF_REG_1, .src_reg = BPF_REG_10},
-        {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = BPF_REG_1, .imm = -8},
+        {.code = BPF_ALU64 | BPF_ADD, .dst_reg = BPF_REG_1, .imm = -8},
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_2, .imm = 8},
         {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_3, .imm = 0},
         {.code = BPF_JMP | BPF_CALL, .imm = BPF_FUNC_probe_read_kernel},
