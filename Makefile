@@ -42,7 +42,8 @@ BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(shell uname -m)))
 
 # ---- flags ----------------------------------------------------------------------------------------------------------
 
-PACKAGES := libbpf libelf zlib gsl jansson yaml-0.1 libcap-ng libseccomp
+PACKAGES := libbpf libelf zlib gsl jansson yaml-0.1 libcap-ng libseccomp libevent_core libevent_extra libevent_openssl \
+	openssl libcrypt
 
 WARNINGS := -Wall -Wextra -Werror -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wold-style-definition -Wvla \
 	-Wwrite-strings -Wundef -Wpointer-arith -Wformat=2 -Wcast-qual -Wredundant-decls -Wimplicit-fallthrough

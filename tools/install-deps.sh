@@ -7,7 +7,7 @@
 set -eu
 
 build='gcc libc6-dev make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libgsl-dev libjansson-dev
-    libyaml-dev libcap-ng-dev libseccomp-dev python3'
+    libyaml-dev libcap-ng-dev libseccomp-dev libevent-dev libssl-dev libcrypt-dev python3'
 test='libcmocka-dev perl nginx-light/nginx redis-server redis-tools postgresql wrk tcpdump bpftrace curl openssl
     r-base-core r-cran-fitdistrplus libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck mandoc git qemu-system-x86
     busybox-static cpio iproute2 strace libcap2-bin procps

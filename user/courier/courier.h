@@ -12,7 +12,7 @@
  * sees neither BPF nor the process that measures, but for the messages of serve/message.h.
  */
 struct sj_courier_options {
-    const char *config_path; /* read again at SJ_MSG_RELOAD */
+    const char *config_path; /* read again at SJ_MSG_RELOAD; files that are named in it lie beside it */
     int listen_fd;           /* bound and listening already; -1: it binds config's address itself */
 };
 
@@ -23,7 +23,13 @@ struct sj_courier_options {
 int sj_courier_bind(const struct sj_config *config, struct sj_err *err);
 
 /*
+ * Checks what the configuration names and the courier uses: the web configuration with its certificates, the receivers'
+ * URLs, templates and authorities. -1 with *err (EX_CONFIG, EX_NOINPUT, EX_NOPERM).
+ */
+int sj_courier_check(const struct sj_config *config, const char *config_path, struct sj_err *err);
+
+/*
  * Runs until the collector says stop or is gone; takes over channel and config. Returns the exit status of the process.
- * What goes wrong meanwhile is told on standard error, a line each.
+ * What goes wrong meanwhile is told on standard error, a line each. EX_UNAVAILABLE: another daemon uses state_dir.
  */
 int sj_courier_run(struct sj_channel *channel, struct sj_config *config, const struct sj_courier_options *options);

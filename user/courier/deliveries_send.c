@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "command.h"
+#include "courier/clock.h"
+#include "courier/deliveries_state.h"
+
+#define PAUSE_S 60           /* between tries, at most */
+#define PAUSE_FORGETFUL_S 15 /* for receivers that take what they are not told for resolved */
+#define EXEC_TRIES 10
+#define COMPLAIN_NS (3600 * SJ_SECOND_NS)
+#define BATCH_MAX 64
+
+void sj_message_free(struct message *m)
+{
+    TAILQ_REMOVE(&m->d->messages, m, link);
+    free(m);
+}
+
+/* 1, 2, 4 ... seconds, at most `most`, less up to half of it so that many do not come back together. */
+static uint64_t pause_ns(unsigned tries, uint64_t most_s)
+{
+    uint32_t chance = 0;
+    uint64_t s = tries < 7 ? (uint64_t)1 << tries : most_s;
+    RAND_bytes((unsigned char *)&chance, sizeof(chance));
+    uint64_t ns = (s < most_s ? s : most_s) * SJ_SECOND_NS;
+    return ns - ns / 2 * (chance >> 16) / 65536;
+}
+
+static void complain(struct slot *s, const struct sj_send_result *result, uint64_t now)
+{
+    if (s->complained_ns && now - s->complained_ns < COMPLAIN_NS)
+        return;
+    s->complained_ns = now;
+    sj_complain(EX_TEMPFAIL, "%s: %s; it is tried again", sj_notify_name(s->notify), result->text);
+}
+
+static void accepted(struct message *m, uint64_t now)
+{
+    struct slot *s = m->slot;
+    s->delivered++;
+    s->tries = 0;
+    s->not_before_ns = 0;
+    if (s->complained_ns)
+        sj_complain(EX_OK, "%s accepts messages again", sj_notify_name(s->notify));
+    s->complained_ns = 0;
+    (void)now;
+}
+
+static void note_told(struct message *m, struct delivery *to, size_t i, uint64_t now)
+{
+    to->told = m->of[i].firing ? TOLD_FIRING : TOLD_RESOLVED;
+    to->episode_ns = m->of[i].episode_ns;
+    to->told_ns = now;
+    to->tries = 0;
+    to->not_before_ns = 0;
+}
+
+/* A message of several of which one is refused is sent again one by one. */
+static void refused(struct message *m, struct delivery *to, size_t i, const struct sj_send_result *result, uint64_t now)
+{
+    if (m->n > 1) {
+        to->tries = to->tries ? to->tries : 1;
+        return;
+    }
+    m->slot->dropped++;
+    sj_complain(EX_DATAERR, "%s: %s; the message about alert %s is dropped", sj_notify_name(m->slot->notify),
+                result->text, m->of[i].id);
+    note_told(m, to, i, now);
+}
+
+static void failed(struct message *m, struct delivery *to, size_t i, const struct sj_send_result *result, uint64_t now,
+                   uint64_t most_s)
+{
+    if (sj_notify_kind(m->slot->notify) == SJ_NOTIFY_EXEC && ++to->tries >= EXEC_TRIES) {
+        refused(m, to, i, result, now);
+        return;
+    }
+    to->not_before_ns = now + pause_ns(to->tries++, most_s);
+}
+
+static void settle(struct message *m, const struct sj_send_result *result, uint64_t now)
+{
+    struct sj_deliveries *d = m->d;
+    struct slot *s = m->slot;
+    uint64_t most_s = sj_notify_resend_ns(s->notify) ? PAUSE_FORGETFUL_S : PAUSE_S;
+    size_t index = 0, place;
+    while (index < d->n_slots && d->slots[index] != s)
+        index++;
+    for (size_t i = 0; i < m->n && index < d->n_slots; i++) {
+        struct record *r = sj_deliveries_find(d, m->of[i].id, &place);
+        if (!r)
+            continue;
+        struct delivery *to = &r->to[index];
+        to->busy = false;
+        if (result->outcome == SJ_SEND_ACCEPTED)
+            note_told(m, to, i, now);
+        else if (result->outcome == SJ_SEND_REFUSED)
+            refused(m, to, i, result, now);
+        else if (result->outcome == SJ_SEND_FAILED)
+            failed(m, to, i, result, now, most_s);
+    }
+    if (result->outcome == SJ_SEND_ACCEPTED) {
+        accepted(m, now);
+        return;
+    }
+    s->failed++;
+    if (result->outcome == SJ_SEND_DOWN) {
+        uint64_t pause = pause_ns(s->tries++, most_s);
+        s->not_before_ns = now + (pause > result->retry_after_ns ? pause : result->retry_after_ns);
+    }
+    if (result->outcome != SJ_SEND_REFUSED)
+        complain(s, result, now);
+}
+
+static void on_sent(void *ctx, const struct sj_send_result *result)
+{
+    struct message *m = ctx;
+    struct sj_deliveries *d = m->d;
+    struct slot *s = m->slot;
+    settle(m, result, sj_mono_ns());
+    sj_message_free(m);
+    s->busy--;
+    if (s->gone && s->busy == 0) {
+        sj_notify_unref(s->notify);
+        free(s);
+    }
+    sj_deliveries_changed(d);
+    sj_deliveries_pump(d);
+}
+
+static void take(struct message *m, struct sj_notice *notice, struct record *r, bool firing, uint64_t real)
+{
+    size_t i = m->n++;
+    *notice = (struct sj_notice){.alert = &r->alert,
+                                 .firing = firing,
+                                 .host = m->d->env->host,
+                                 .now_real_ns = real,
+                                 .valid_ns = sj_notify_resend_ns(m->slot->notify)};
+    memcpy(m->of[i].id, r->alert.id, sizeof(m->of[i].id));
+    m->of[i].episode_ns = r->alert.starts_real_ns;
+    m->of[i].firing = firing;
+}
+
+/* Gathers what one message may hold of what is due. */
+static void gather(struct message *m, size_t slot, struct sj_notice *notices, size_t most, uint64_t now)
+{
+    struct sj_deliveries *d = m->d;
+    struct slot *s = m->slot;
+    uint64_t real = sj_real_ns();
+    for (size_t i = 0; i < d->n && m->n < most; i++) {
+        size_t at = (s->next + i) % d->n;
+        struct record *r = d->records[at];
+        struct delivery *to = &r->to[slot];
+        if (to->busy || to->not_before_ns > now || r->need > d->durable)
+            continue;
+        enum told due = sj_delivery_due(d, r, slot, now, real);
+        if (due == TOLD_NOTHING || (to->tries > 0 && m->n > 0)) /* what has failed goes alone */
+            continue;
+        take(m, &notices[m->n], r, due == TOLD_FIRING, real);
+        to->busy = true;
+        if (m->n == most || to->tries > 0) {
+            s->next = at + 1;
+            return;
+        }
+    }
+}
+
+static void give_back(struct message *m, size_t slot)
+{
+    size_t place;
+    for (size_t i = 0; i < m->n; i++) {
+        struct record *r = sj_deliveries_find(m->d, m->of[i].id, &place);
+        if (r)
+            r->to[slot].busy = false;
+    }
+}
+
+/* Sends one message if there is one to send. */
+static bool send_one(struct sj_deliveries *d, size_t slot, uint64_t now)
+{
+    struct sj_notice notices[BATCH_MAX];
+    struct slot *s = d->slots[slot];
+    size_t most = sj_notify_batch(s->notify);
+    struct message *m = calloc(1, sizeof(*m) + most * sizeof(m->of[0]));
+    if (!m)
+        return false;
+    m->d = d;
+    m->slot = s;
+    gather(m, slot, notices, most < BATCH_MAX ? most : BATCH_MAX, now);
+    m->attempt = m->n > 0 ? sj_notify_send(s->notify, notices, m->n, on_sent, m) : NULL;
+    if (!m->attempt) {
+        give_back(m, slot);
+        free(m);
+        return false;
+    }
+    TAILQ_INSERT_TAIL(&d->messages, m, link);
+    s->busy++;
+    return true;
+}
+
+void sj_deliveries_pump(struct sj_deliveries *d)
+{
+    uint64_t now = sj_mono_ns();
+    for (size_t k = 0; k < d->n_slots; k++) {
+        struct slot *s = d->slots[k];
+        while (s->not_before_ns <= now && s->busy < sj_notify_parallel(s->notify) && send_one(d, k, now))
+            ;
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include "courier/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+char *sj_file_beside(const char *base, const char *name)
+{
+    const char *slash = base && name[0] != '/' ? strrchr(base, '/') : NULL;
+    char *path;
+    if (!slash)
+        return strdup(name);
+    return asprintf(&path, "%.*s/%s", (int)(slash - base), base, name) < 0 ? NULL : path;
+}
+
+static int trouble(const char *path, struct sj_err *err)
+{
+    int status = errno == EACCES || errno == EPERM ? EX_NOPERM : EX_NOINPUT;
+    return sj_fail(err, status, "cannot read %s: %s", path, strerror(errno));
+}
+
+int sj_file_read(const char *path, size_t max, char **text, size_t *n, struct sj_err *err)
+{
+    struct stat st;
+    sj_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return trouble(path, err);
+    if (S_ISDIR(st.st_mode)) {
+        errno = EISDIR;
+        return trouble(path, err);
+    }
+    sj_autofree char *buf = malloc(max + 2);
+    if (!buf)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    size_t used = 0;
+    while (used <= max) {
+        ssize_t got = read(fd, buf + used, max + 1 - used);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return trouble(path, err);
+        if (got == 0)
+            break;
+        used += (size_t)got;
+    }
+    if (used > max)
+        return sj_fail(err, EX_DATAERR, "%s is larger than %zu bytes", path, max);
+    buf[used] = '\0';
+    char *fitting = realloc(buf, used + 1);
+    if (fitting)
+        buf = fitting;
+    *n = used;
+    *text = SJ_TAKE(buf);
+    return 0;
+}
+
+char *sj_secret_read(const char *path, struct sj_err *err)
+{
+    char *text;
+    size_t n;
+    if (sj_file_read(path, SJ_SECRET_MAX, &text, &n, err) < 0)
+        return NULL;
+    while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r' || text[n - 1] == ' ' || text[n - 1] == '\t'))
+        text[--n] = '\0';
+    bool fits = n > 0;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+            fits = false;
+    if (fits)
+        return text;
+    sj_secret_free(text);
+    sj_err_set(err, EX_DATAERR, "%s should hold one line, the secret", path);
+    return NULL;
+}
+
+void sj_secret_free(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "courier/clock.h"
+#include "courier/files.h"
+#include "courier/notify_attempt.h"
+#include "courier/web_tls.h"
+
+#define PAGERDUTY "https://events.pagerduty.com/v2/enqueue"
+#define RESENDS 4 /* a firing alert that Alertmanager is not told of for so many times is over */
+
+/* The path of the API behind a URL that names only the server, or the place where it is mounted. */
+static int complete_target(struct sj_url *url, const char *api)
+{
+    size_t n = strlen(url->target), m = strlen(api);
+    if (n >= m && strcmp(url->target + n - m, api) == 0)
+        return 0;
+    while (n > 0 && url->target[n - 1] == '/')
+        n--;
+    char *whole;
+    if (asprintf(&whole, "%.*s%s", (int)n, url->target, api) < 0)
+        return -1;
+    free(url->target);
+    url->target = whole;
+    return 0;
+}
+
+/* text, or the name of a file beside the configuration; NULL stays NULL. */
+static int keep(char **to, const char *text, const char *base, struct sj_err *err)
+{
+    *to = !text ? NULL : base ? sj_file_beside(base, text) : strdup(text);
+    return text && !*to ? sj_fail(err, EX_OSERR, "out of memory") : 0;
+}
+
+static int load_template(struct sj_notify *n, const struct sj_notifier *config, struct sj_err *err)
+{
+    sj_autofree char *path = NULL, *text = NULL;
+    size_t length;
+    if (!config->template_file)
+        return 0;
+    if (keep(&path, config->template_file, n->env->config_path, err) < 0)
+        return -1;
+    if (sj_file_read(path, SJ_TEMPLATE_MAX, &text, &length, err) < 0)
+        return -1;
+    return sj_template_parse(text, length, path, &n->template, err);
+}
+
+static const char *const apis[] = {
+    [SJ_NOTIFY_ALERTMANAGER] = "/api/v2/alerts", [SJ_NOTIFY_PAGERDUTY] = "/v2/enqueue", [SJ_NOTIFY_WEBHOOK] = NULL};
+
+/* Takes a URL apart, and completes it. */
+static int parse_url(const struct sj_notify *n, const char *text, struct sj_url *url, struct sj_err *err)
+{
+    if (sj_url_parse(text, url, err) < 0)
+        return -1;
+    if (!apis[n->kind] || complete_target(url, apis[n->kind]) == 0)
+        return 0;
+    free(url->target);
+    url->target = NULL;
+    return sj_fail(err, EX_OSERR, "out of memory");
+}
+
+int sj_notify_http_init(struct sj_notify *n, const struct sj_notifier *config, struct sj_err *err)
+{
+    static const char *const names[] = {[SJ_NOTIFY_ALERTMANAGER] = "alertmanager",
+                                        [SJ_NOTIFY_PAGERDUTY] = "pagerduty",
+                                        [SJ_NOTIFY_WEBHOOK] = "webhook"};
+    const char *base = n->env->config_path, *url = config->url ? config->url : PAGERDUTY;
+    char authority[SJ_URL_HOST_SIZE + 16];
+    sj_autofree char *ca = NULL;
+    if (keep(&n->url_file, config->url_file, base, err) < 0 ||
+        keep(&n->server_name, config->server_name, NULL, err) < 0 ||
+        keep(&n->username, config->username, NULL, err) < 0 ||
+        keep(&n->password_file, config->password_file, base, err) < 0 ||
+        keep(&n->routing_key_file, config->routing_key_file, base, err) < 0 ||
+        keep(&n->bearer_token_file, config->bearer_token_file, base, err) < 0 ||
+        keep(&ca, config->ca_file, base, err) < 0)
+        return -1;
+    if (n->url_file) {
+        snprintf(n->name, sizeof(n->name), "%s (URL in %.200s)", names[n->kind], n->url_file);
+    } else {
+        if (parse_url(n, url, &n->url, err) < 0)
+            return -1;
+        snprintf(n->name, sizeof(n->name), "%s http%s://%s", names[n->kind], n->url.tls ? "s" : "",
+                 sj_url_authority(&n->url, authority, sizeof(authority)));
+    }
+    if ((n->url_file || n->url.tls) && !(n->tls = sj_client_tls_context(ca, err)))
+        return -1;
+    return load_template(n, config, err);
+}
+
+/* "Basic ..." or "Bearer ..."; an empty text when there is none to send, NULL with *err when a secret cannot be read.
+ */
+static char *make_authorization(const struct sj_notify *n, struct sj_err *err)
+{
+    char *text = NULL;
+    const char *file = n->bearer_token_file ? n->bearer_token_file : n->username ? n->password_file : NULL;
+    if (!file)
+        return strdup("");
+    char *secret = sj_secret_read(file, err);
+    if (!secret)
+        return NULL;
+    if (n->bearer_token_file) {
+        if (asprintf(&text, "Bearer %s", secret) < 0)
+            text = NULL;
+    } else {
+        char *pair = NULL;
+        int length = asprintf(&pair, "%s:%s", n->username, secret);
+        text = length < 0 ? NULL : malloc(7 + 4 * ((size_t)length + 2) / 3 + 4);
+        if (text) {
+            memcpy(text, "Basic ", 6);
+            EVP_EncodeBlock((unsigned char *)text + 6, (const unsigned char *)pair, length);
+        }
+        if (length >= 0)
+            sj_secret_free(pair);
+    }
+    sj_secret_free(secret);
+    if (!text)
+        sj_err_set(err, EX_OSERR, "out of memory");
+    return text;
+}
+
+static enum sj_send_outcome outcome_of(int status)
+{
+    if (status >= 200 && status < 300)
+        return SJ_SEND_ACCEPTED;
+    if (status == 400 || status == 413 || status == 415 || status == 422)
+        return SJ_SEND_REFUSED;
+    /* A server that stumbles over this message may take the next; the rest concerns all of them. */
+    return status == 500 ? SJ_SEND_FAILED : SJ_SEND_DOWN;
+}
+
+static void on_answer(void *ctx, const struct sj_http_answer *answer)
+{
+    struct sj_attempt *a = ctx;
+    a->call = NULL;
+    a->result.retry_after_ns = answer->retry_after_s * SJ_SECOND_NS;
+    if (answer->status == 0)
+        sj_attempt_settle(a, SJ_SEND_DOWN, "%s", answer->text);
+    else
+        sj_attempt_settle(a, outcome_of(answer->status), "it answered %d%s%s", answer->status,
+                          answer->text[0] ? ": " : "", answer->text);
+}
+
+static int put_body(const struct sj_notify *n, const struct sj_notice *notices, size_t count, struct sj_out *out,
+                    struct sj_err *err)
+{
+    struct sj_json j;
+    if (n->kind == SJ_NOTIFY_ALERTMANAGER) {
+        sj_json_init(&j, out, false);
+        sj_json_array(&j);
+        for (size_t i = 0; i < count; i++) {
+            struct sj_notice notice = notices[i];
+            notice.valid_ns = RESENDS * notice.valid_ns;
+            sj_notice_alertmanager(&notice, &j);
+        }
+        sj_json_array_end(&j);
+        return 0;
+    }
+    if (n->kind == SJ_NOTIFY_PAGERDUTY) {
+        char *key = sj_secret_read(n->routing_key_file, err);
+        if (!key)
+            return -1;
+        sj_notice_pagerduty(notices, key, out);
+        sj_secret_free(key);
+        return 0;
+    }
+    if (n->template)
+        sj_template_write(n->template, notices, out);
+    else
+        sj_notice_webhook(notices, out);
+    return 0;
+}
+
+/* The URL of a file may be another each time. */
+static int find_url(const struct sj_notify *n, struct sj_url *url, struct sj_err *err)
+{
+    if (!n->url_file) {
+        *url = n->url;
+        return 0;
+    }
+    char *text = sj_secret_read(n->url_file, err);
+    int rc = text ? parse_url(n, text, url, err) : -1;
+    if (text && rc < 0)
+        sj_err_prefix(err, "%s", n->url_file);
+    sj_secret_free(text);
+    return rc;
+}
+
+/* NULL with *err. */
+static struct sj_http_call *call(struct sj_attempt *a, const struct sj_url *url, const char *authorization,
+                                 const struct sj_out *body, struct sj_err *err)
+{
+    const struct sj_notify *n = a->notify;
+    struct sj_http_call *c = sj_http_call(n->env->base, n->env->dns,
+                                          &(struct sj_http_post){.url = url,
+                                                                 .tls = n->tls,
+                                                                 .server_name = n->server_name,
+                                                                 .authorization = *authorization ? authorization : NULL,
+                                                                 .headers = &n->headers,
+                                                                 .body = body->buf,
+                                                                 .length = body->len,
+                                                                 .timeout_ns = n->timeout_ns},
+                                          on_answer, a);
+    if (!c)
+        sj_err_set(err, EX_OSERR, "out of memory");
+    return c;
+}
+
+void sj_notify_http_send(struct sj_attempt *a, const struct sj_notice *notices, size_t count)
+{
+    struct sj_notify *n = a->notify;
+    struct sj_err err = {.text = "out of memory"};
+    struct sj_out out = {.fd = -1};
+    struct sj_url url = {0};
+    char *authorization = make_authorization(n, &err);
+    if (authorization && find_url(n, &url, &err) == 0 && sj_out_init(&out, -1, "a message", &err) == 0) {
+        if (put_body(n, notices, count, &out, &err) == 0 && !out.error)
+            a->call = call(a, &url, authorization, &out, &err);
+        explicit_bzero(out.buf, out.len); /* it may hold the routing key */
+        sj_out_fini(&out);
+    }
+    if (n->url_file)
+        sj_secret_free(url.target);
+    sj_secret_free(authorization);
+    if (!a->call)
+        sj_attempt_settle(a, SJ_SEND_DOWN, "%s", err.text);
+}

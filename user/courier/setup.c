@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "command.h"
+#include "courier/courier_state.h"
+#include "courier/files.h"
+#include "courier/web_tls.h"
+
+#define BACKLOG 1024
+
+static int bind_one(const struct addrinfo *a)
+{
+    static const int on = 1;
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
+int sj_courier_bind(const struct sj_config *config, struct sj_err *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const char *host = config->listen_host && *config->listen_host ? config->listen_host : NULL;
+    struct addrinfo *list = NULL;
+    char port[8];
+    int fd = -1, error = 0;
+    snprintf(port, sizeof(port), "%u", config->listen_port);
+    int rc = getaddrinfo(host, port, &hints, &list);
+    if (rc != 0)
+        return sj_fail(err, EX_CONFIG, "listen: no address '%s': %s", host ? host : "", gai_strerror(rc));
+    for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
+        if ((fd = bind_one(a)) < 0)
+            error = errno;
+    freeaddrinfo(list);
+    if (fd >= 0)
+        return fd;
+    if (error == EACCES || error == EPERM)
+        return sj_fail(err, EX_NOPERM, "cannot listen on %s:%s: %s; ports below 1024 need CAP_NET_BIND_SERVICE",
+                       host ? host : "*", port, strerror(error));
+    return sj_fail(err, EX_UNAVAILABLE, "cannot listen on %s:%s: %s; `listen` in the configuration is another address",
+                   host ? host : "*", port, strerror(error));
+}
+
+void sj_setup_free(struct sj_setup *s)
+{
+    for (size_t i = 0; i < s->n_receivers; i++)
+        sj_notify_unref(s->receivers[i]);
+    free(s->receivers);
+    sj_web_config_free(s->web);
+    *s = (struct sj_setup){0};
+}
+
+static int make_web(const struct sj_config *config, const struct sj_notify_env *env, struct sj_setup *s,
+                    struct sj_err *err)
+{
+    if (!config->web_config_file)
+        return 0;
+    sj_autofree char *path = sj_file_beside(env->config_path, config->web_config_file);
+    if (!path)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    return sj_web_config_read(path, &s->web, err);
+}
+
+int sj_setup_make(const struct sj_config *config, const struct sj_notify_env *env, struct sj_setup *out,
+                  struct sj_err *err)
+{
+    struct sj_setup s = {.receivers =
+                             calloc(config->n_notifiers ? config->n_notifiers : 1, sizeof(struct sj_notify *))};
+    if (!s.receivers)
+        return sj_fail(err, EX_OSERR, "out of memory");
+    int rc = make_web(config, env, &s, err);
+    for (size_t i = 0; rc == 0 && i < config->n_notifiers; i++) {
+        rc = sj_notify_new(env, &config->notifiers[i], &s.receivers[i], err);
+        s.n_receivers += rc == 0;
+    }
+    if (rc < 0)
+        sj_setup_free(&s);
+    else
+        *out = s;
+    return rc;
+}
+
+int sj_courier_check(const struct sj_config *config, const char *config_path, struct sj_err *err)
+{
+    const struct sj_notify_env env = {.config_path = config_path, .host = "", .resend_ns = config->resend_ns};
+    struct sj_setup s;
+    if (sj_setup_make(config, &env, &s, err) < 0)
+        return -1;
+    SSL_CTX *tls = s.web && s.web->tls ? sj_web_tls(s.web, err) : NULL;
+    int rc = s.web && s.web->tls && !tls ? -1 : 0;
+    SSL_CTX_free(tls);
+    sj_setup_free(&s);
+    return rc;
+}
+
+int sj_setup_apply(struct courier *c, struct sj_setup *s, struct sj_err *err)
+{
+    if (sj_web_configure(c->web, s->web, err) < 0)
+        return -1;
+    s->web = NULL;
+    if (sj_deliveries_receivers(c->deliveries, s->receivers, s->n_receivers) < 0)
+        return sj_fail(err, EX_OSERR, "out of memory; receivers are as before");
+    *s = (struct sj_setup){0};
+    return 0;
+}
+
+/* What cannot change while the program runs, and is not what runs. */
+static void tell_of_restart(const struct sj_config *now, const struct sj_config *next)
+{
+    if (strcmp(now->listen_host, next->listen_host) != 0 || now->listen_port != next->listen_port)
+        sj_complain(EX_OK, "the address to listen on changes only with a restart");
+    if (strcmp(now->state_dir, next->state_dir) != 0)
+        sj_complain(EX_OK, "state_dir changes only with a restart");
+}
+
+static int reload(struct courier *c, struct sj_err *err)
+{
+    sj_autofree char *text = NULL;
+    struct sj_config *next = NULL;
+    struct sj_setup s = {0};
+    size_t n;
+    if (sj_config_read(c->config_path, &text, &n, err) < 0 || sj_config_parse(text, n, c->config_path, &next, err) < 0)
+        return -1;
+    uint64_t resend_ns = c->env.resend_ns;
+    c->env.resend_ns = next->resend_ns > next->interval_ns ? next->resend_ns : next->interval_ns;
+    if (sj_setup_make(next, &c->env, &s, err) < 0 || sj_setup_apply(c, &s, err) < 0) {
+        c->env.resend_ns = resend_ns;
+        sj_setup_free(&s);
+        sj_config_free(next);
+        return -1;
+    }
+    tell_of_restart(c->config, next);
+    for (size_t i = 0; i < next->n_warnings; i++)
+        sj_complain(EX_OK, "%s", next->warnings[i]);
+    sj_config_free(c->config);
+    c->config = next;
+    return sj_courier_tell(c, SJ_MSG_CONFIG, 0, text, n);
+}
+
+void sj_courier_reload(struct courier *c)
+{
+    struct sj_err err = {.status = EX_SOFTWARE};
+    c->last_reload_ok = reload(c, &err) == 0;
+    if (c->last_reload_ok) {
+        sj_complain(EX_OK, "the configuration was read again");
+        return;
+    }
+    c->reloads_failed++;
+    sj_complain(err.status, "%s; the configuration is as before", err.text);
+}
