@@ -18,6 +18,7 @@ extern const struct sj_command sj_cmd_report;
 extern const struct sj_command sj_cmd_trace;
 extern const struct sj_command sj_cmd_record;
 extern const struct sj_command sj_cmd_fit;
+extern const struct sj_command sj_cmd_serve;
 
 /* Prints "sojourn: TEXT" on standard error and returns status. */
 int sj_complain(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

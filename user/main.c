@@ -12,7 +12,7 @@
 #include "version.h"
 
 static const struct sj_command *const commands[] = {
-    &sj_cmd_check, &sj_cmd_report, &sj_cmd_trace, &sj_cmd_record, &sj_cmd_fit,
+    &sj_cmd_check, &sj_cmd_report, &sj_cmd_trace, &sj_cmd_record, &sj_cmd_fit, &sj_cmd_serve,
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
