@@ -47,7 +47,7 @@ static __always_inline bool sock_wanted(struct sock *sk)
 static __always_inline bool task_wanted(struct task_struct *task)
 {
     __u32 tgid = current_tgid(task);
-    if (tgid == cfg_self)
+    if (tgid == cfg_self || tgid == cfg_companion)
         return false;
     if (cfg_tgid && tgid != cfg_tgid)
         return false;

@@ -56,7 +56,8 @@ const volatile bool cfg_by_comm = false;
 const volatile char cfg_comm[SJ_COMM_LEN] = {};
 const volatile __u64 cfg_cgroup = 0;
 const volatile __u32 cfg_cgroup_level = 0;
-const volatile __u32 cfg_self = 0;         /* our own process is not measured */
+const volatile __u32 cfg_self = 0;         /* our own process is not measured, */
+const volatile __u32 cfg_companion = 0;    /* nor the one that speaks for it; without one the same as cfg_self */
 const volatile __u32 cfg_log_size = 32768; /* SIZE of struct sj_log */
 
 /*

@@ -18,6 +18,7 @@ struct sj_measure_options {
     bool payload;          /* false: --payload off */
     uint32_t ring_bytes;   /* of all CPUs together */
     const char *probe_set; /* NULL: chosen by what the kernel offers */
+    uint32_t companion;    /* a process that is measured as little as this one; 0: none */
     const char *label;
     const char *from; /* --from FILE, NULL: live */
     bool json;

@@ -83,6 +83,7 @@ static void configure(struct sj_object *o, const struct sj_measure_options *opts
     const struct sj_filter *f = &opts->filter;
     bool clock = opts->stages == SJ_STAGES_ALL, by_comm = f->comm[0] != '\0';
     uint32_t tgid = f->pid, level = f->cgroup_level, self = (uint32_t)getpid();
+    uint32_t companion = opts->companion ? opts->companion : self;
     uint16_t port = f->port;
     uint8_t role = (uint8_t)f->role;
     uint64_t cgroup = f->cgroup;
@@ -96,6 +97,7 @@ static void configure(struct sj_object *o, const struct sj_measure_options *opts
     sj_object_set(o, "cfg_cgroup", &cgroup, sizeof(cgroup));
     sj_object_set(o, "cfg_cgroup_level", &level, sizeof(level));
     sj_object_set(o, "cfg_self", &self, sizeof(self));
+    sj_object_set(o, "cfg_companion", &companion, sizeof(companion));
     sj_object_set(o, "cfg_log_size", &log_bytes, sizeof(log_bytes));
 }
 

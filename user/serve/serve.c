@@ -15,6 +15,7 @@
 #include "collect/live.h"
 #include "command.h"
 #include "courier/courier.h"
+#include "probe/rights.h"
 #include "serve/daemon.h"
 #include "serve/manager.h"
 
@@ -183,7 +184,7 @@ static int run(struct sj_daemon *d, struct sj_err *err)
                                             .wait = on_wait,
                                             .status = on_status};
     struct sj_measure_options opts = {
-        .payload = true, .ring_bytes = d->config->ring_bytes ? d->config->ring_bytes : SJ_RING_BYTES_DEFAULT};
+        .payload = true, .companion = (uint32_t)d->child, .ring_bytes = d->config->ring_bytes ? d->config->ring_bytes : SJ_RING_BYTES_DEFAULT};
     opts.filter.protocol = -1;
     for (uint64_t end = sj_daemon_now().mono_ns + RESTORE_NS; !d->restored;) {
         uint64_t now = sj_daemon_now().mono_ns;
@@ -204,10 +205,15 @@ static _Noreturn void be_courier(int fd, int listen_fd, const char *config_path,
 {
     const struct sj_courier_options options = {.config_path = config_path, .listen_fd = listen_fd};
     struct sj_channel *channel = sj_channel_new(fd);
+    struct sj_err err;
     signal(SIGINT, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
-    _exit(channel ? sj_courier_run(channel, config, &options) : EX_OSERR);
+    if (!channel)
+        _exit(sj_complain(EX_OSERR, "out of memory"));
+    if (sj_rights_drop(SJ_RIGHTS_COURIER, NULL, NULL, NULL, &err))
+        _exit(sj_complain(err.status, "%s", err.text));
+    _exit(sj_courier_run(channel, config, &options));
 }
 
 static int start_courier(struct sj_daemon *d, const char *config_path, struct sj_err *err)
@@ -233,11 +239,15 @@ static int start_courier(struct sj_daemon *d, const char *config_path, struct sj
     return 0;
 }
 
-/* What is left to be told, then the end of the other process, by force if need be. */
-static void stop_courier(struct sj_daemon *d)
+/*
+ * What is left to be told, then the end of the other process, by force if need be. Returns the status it ended with, 0
+ * when it has none of its own.
+ */
+static int stop_courier(struct sj_daemon *d)
 {
     struct sj_err err;
     struct timespec pause = {.tv_nsec = (long)(20 * MS)};
+    int status = 0;
     sj_manager_tell(d->manager, "STOPPING=1");
     if (d->channel) {
         if (d->restored)
@@ -245,7 +255,7 @@ static void stop_courier(struct sj_daemon *d)
         sj_channel_send(d->channel, SJ_MSG_STOP, 0, 0, NULL, 0, &err);
     }
     for (uint64_t end = sj_daemon_now().mono_ns + STOP_NS; d->child > 0;) {
-        if (waitpid(d->child, NULL, WNOHANG) != 0)
+        if (waitpid(d->child, &status, WNOHANG) != 0)
             break;
         if (sj_daemon_now().mono_ns >= end)
             kill(d->child, SIGKILL);
@@ -256,6 +266,7 @@ static void stop_courier(struct sj_daemon *d)
     sj_channel_free(d->channel);
     if (d->manager >= 0)
         close(d->manager);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 }
 
 int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *err)
@@ -274,7 +285,9 @@ int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *e
             sj_daemon_watch(&d);
         status = status ? status : run(&d, err);
     }
-    stop_courier(&d);
+    int courier_status = stop_courier(&d);
+    if (status && courier_status)
+        err->status = courier_status; /* it has said why it ended */
     sj_watch_free(d.watch);
     sj_series_free(d.series);
     free(d.gauges);
