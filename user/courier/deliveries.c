@@ -13,8 +13,8 @@
 #define SECONDS(n) ((n)*SJ_SECOND_NS)
 #define SILENCE_NS SECONDS(180) /* of a collector that tells every alert each minute */
 #define TOLD_AFTER_NS SECONDS(900)
-#define KEPT_AFTER_NS SECONDS(1200) /* longer than the collector tells of a resolved alert, lest it is taken for new   \
-                                     */
+/* Longer than the collector tells of a resolved alert, lest it is taken for a new one. */
+#define KEPT_AFTER_NS SECONDS(1200)
 #define STALE_NS SECONDS(86400)
 
 struct sj_deliveries *sj_deliveries_new(const struct sj_notify_env *env, const struct sj_deliveries_hooks *hooks)

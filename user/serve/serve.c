@@ -183,8 +183,10 @@ static int run(struct sj_daemon *d, struct sj_err *err)
                                             .over = on_over,
                                             .wait = on_wait,
                                             .status = on_status};
-    struct sj_measure_options opts = {
-        .payload = true, .companion = (uint32_t)d->child, .ring_bytes = d->config->ring_bytes ? d->config->ring_bytes : SJ_RING_BYTES_DEFAULT};
+    struct sj_measure_options opts = {.payload = true,
+                                      .companion = (uint32_t)d->child,
+                                      .ring_bytes =
+                                          d->config->ring_bytes ? d->config->ring_bytes : SJ_RING_BYTES_DEFAULT};
     opts.filter.protocol = -1;
     for (uint64_t end = sj_daemon_now().mono_ns + RESTORE_NS; !d->restored;) {
         uint64_t now = sj_daemon_now().mono_ns;
