@@ -121,7 +121,7 @@ static void retire(struct sj_deliveries *d, struct slot *s)
 int sj_deliveries_receivers(struct sj_deliveries *d, struct sj_notify **receivers, size_t n)
 {
     struct slot **slots = make_slots(d, receivers, n);
-    struct delivery **to = calloc(d->n ? d->n : 1, sizeof(*to));
+    struct delivery **to = calloc(d->n ? d->n : 1, sizeof(struct delivery *));
     bool enough = slots && to;
     for (size_t i = 0; enough && i < d->n; i++)
         enough = (to[i] = rearrange(d, d->records[i], receivers, n)) != NULL;

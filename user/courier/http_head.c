@@ -6,7 +6,7 @@
 #include <strings.h>
 
 /* The line at *p, without its end: 1, 0 when its end is not there yet, -1 when it holds what no line may. */
-static int next_line(char **p, char *end, char **line, size_t *n)
+static int next_line(char **p, const char *end, char **line, size_t *n)
 {
     for (char *q = *p; q < end; q++) {
         unsigned char c = (unsigned char)*q;
@@ -219,7 +219,8 @@ int sj_http_head_parse(char *p, size_t n, struct sj_http_head *head)
     int rc = find_end(at, n - skipped);
     if (rc <= 0)
         return rc;
-    next_line(&at, p + n, &line, &length);
+    if (next_line(&at, p + n, &line, &length) <= 0)
+        return -400;
     rc = parse_request_line(line, length, head);
     if (rc == 0)
         rc = parse_fields(&at, p + n, head);

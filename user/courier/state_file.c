@@ -37,15 +37,16 @@ static int lock(struct sj_state_dir *d, int dir, struct sj_err *err)
         return trouble(d, "look at it", err);
     if (d->lock >= 0 && st.st_dev == d->dev && st.st_ino == d->ino)
         return 0;
-    sj_autoclose int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return trouble(d, "write", err);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        close(fd);
         return sj_fail(err, EX_UNAVAILABLE, "state_dir %s is in use by another sojourn; give each its own", d->path);
+    }
     if (d->lock >= 0)
         close(d->lock);
     d->lock = fd;
-    fd = -1;
     d->dev = st.st_dev;
     d->ino = st.st_ino;
     return 0;
