@@ -294,7 +294,8 @@ vmlinux:
 
 install: $(B)/sojourn
 	install -D -m 755 $(B)/sojourn $(DESTDIR)$(PREFIX)/bin/sojourn
-	$(if $(wildcard docs/sojourn.1),install -D -m 644 docs/sojourn.1 $(DESTDIR)$(PREFIX)/share/man/man1/sojourn.1)
+	install -D -m 644 docs/sojourn.1 $(DESTDIR)$(PREFIX)/share/man/man1/sojourn.1
+	install -D -m 644 docs/sojourn.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/sojourn.yaml.5
 
 # The kernel matrix: other kernels in qemu, and this one. VM="GUEST..." for some of them only.
 .PHONY: test-vm
