@@ -46,7 +46,9 @@ await() { # pattern, file, process
 server() { # name, its options...: leaves the address in $address
     name=$1
     shift
-    load server --idle-exit 0 --ready-file "$work/$name" "$@" >"$results/server.$name" 2>"$results/server.$name.err" &
+    # not by the function above: what is killed would be its shell
+    "$programs/load" server --idle-exit 0 --ready-file "$work/$name" "$@" \
+        >"$results/server.$name" 2>"$results/server.$name.err" &
     server=$!
     started="$started $server"
     await : "$work/$name" $server
