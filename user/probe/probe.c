@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -240,6 +241,7 @@ int sj_probe_open(const struct sj_measure_options *opts, struct sj_probe **out, 
         sj_probe_close(p);
         return -1;
     }
+    malloc_trim(0); /* loading took some MiB for the kernel's types, which would stay with the process */
     *out = p;
     return 0;
 }
