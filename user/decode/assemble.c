@@ -27,7 +27,7 @@
 #include "decode/feed.h"
 #include "decode/stages.h"
 
-#define CONNECTIONS_MAX 12288
+#define CONNECTIONS_MAX 10240
 
 struct sj_assembler {
     struct sj_assembler_ops ops;
