@@ -36,4 +36,4 @@ int sj_options_parse(const struct sj_command *cmd, const char *accepts, int argc
                      struct sj_measure_options *out, int *status);
 
 /* How much memory events on their way from the kernel get without --ring. */
-#define SJ_RING_BYTES_DEFAULT (2U << 20)
+#define SJ_RING_BYTES_DEFAULT (4U << 20)

@@ -122,6 +122,10 @@ class Measure:
                 counts[name] = counts.get(name, 0) + operation["requests"]
         return counts
 
+    def without_detail(self, **wanted):
+        """Requests that were only counted: on a host that is busy enough the reader comes too late for their detail."""
+        return sum(s["counted_only"] for s in self.services(**wanted))
+
     def select(self, **wanted):
         """trace: the lines whose members have these values."""
         return [line for line in self.lines if all(line.get(k) == v for k, v in wanted.items())]

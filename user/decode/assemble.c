@@ -27,7 +27,7 @@
 #include "decode/feed.h"
 #include "decode/stages.h"
 
-#define CONNECTIONS_MAX 10240
+#define CONNECTIONS_MAX 8192
 
 struct sj_assembler {
     struct sj_assembler_ops ops;

@@ -219,7 +219,7 @@ static int prepare(const struct sj_measure_options *opts, struct sj_probe **out,
     p->set = set;
     p->cpus = (unsigned)cpus;
     p->log_bytes = share_of(opts->ring_bytes, p->cpus, LOG_LEAST);
-    p->aside_bytes = share_of(opts->ring_bytes / 4, 1, ASIDE_LEAST);
+    p->aside_bytes = share_of(opts->ring_bytes / 16, 1, ASIDE_LEAST);
     /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done.
      */
     struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
