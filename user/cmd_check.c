@@ -112,13 +112,13 @@ static void print_json(struct sj_out *out, const struct findings *f)
 }
 
 /* What can be told from outside may still be refused, by a policy or a patched kernel: so it is tried. */
-static int try_to_load(struct findings *f, struct sj_measure_options *opts)
+static int try_to_load(struct findings *f, struct sj_measure_options *opts, bool *walks)
 {
     struct sj_err no_clock;
     const struct sj_probe_set *set, *clocked;
-    if (sj_kernel_choose(NULL, false, &set, &f->reason))
+    if (sj_kernel_choose(NULL, false, &set, walks, &f->reason))
         return -1;
-    if (sj_kernel_choose(NULL, true, &clocked, &no_clock))
+    if (sj_kernel_choose(NULL, true, &clocked, NULL, &no_clock))
         opts->stages = SJ_STAGES_QUEUE;
     if (sj_probe_try(opts, &f->reason))
         return -1;
@@ -163,14 +163,16 @@ static void find_out(struct findings *f)
         const struct sj_probe_set *same;
         f->sets[f->n_sets].set = *s;
         snprintf(f->sets[f->n_sets].name, sizeof(f->sets[f->n_sets].name), "probe_set_%s", (*s)->name);
-        f->sets[f->n_sets].possible = sj_kernel_choose((*s)->name, false, &same, &f->sets[f->n_sets].why_not) == 0;
+        f->sets[f->n_sets].possible =
+            sj_kernel_choose((*s)->name, false, &same, NULL, &f->sets[f->n_sets].why_not) == 0;
     }
     add_feature(f, "process_names", access("/proc/1/cmdline", R_OK) == 0,
                 "processes of others go by the 15 bytes that the kernel keeps: /proc hides them (hidepid)");
-    if (try_to_load(f, &opts))
+    bool walks;
+    if (try_to_load(f, &opts, &walks))
         return;
     add_feature(f, "payload", true, "");
-    add_feature(f, "walk_over_sockets", sj_kernel_walks(f->set->walk),
+    add_feature(f, "walk_over_sockets", walks,
                 "the ends of long answers are looked for among all open files: dearer, and no less exact");
     if (strcmp(f->set->name, "syscall") == 0)
         add_feature(f, "io_uring", false, "the syscall probe set does not see what it moves");

@@ -59,11 +59,15 @@ static bool have_rights(void)
     return admin || ((caps & 1ULL << CAP_BPF) && (caps & 1ULL << CAP_PERFMON));
 }
 
-unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES])
+/* The kernel's types, to be freed; NULL when it tells none. Reading them takes tens of milliseconds. */
+static struct btf *load_types(void)
+{
+    return access(BTF_PATH, R_OK) == 0 ? btf__load_vmlinux_btf() : NULL;
+}
+
+static unsigned features_of(const struct btf *btf, struct sj_kernel_feature features[SJ_KERNEL_FEATURES])
 {
     unsigned n = 0;
-    bool file = access(BTF_PATH, R_OK) == 0;
-    struct btf *btf = file ? btf__load_vmlinux_btf() : NULL;
     features[n++] = (struct sj_kernel_feature){.name = "btf",
                                                .have = btf != NULL,
                                                .required = true,
@@ -78,6 +82,13 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
                                                .have = rights,
                                                .required = true,
                                                .consequence = "run as root, or with CAP_BPF and CAP_PERFMON"};
+    return n;
+}
+
+unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES])
+{
+    struct btf *btf = load_types();
+    unsigned n = features_of(btf, features);
     btf__free(btf);
     return n;
 }
@@ -103,10 +114,27 @@ static const struct sj_kernel_feature *lacking(const struct sj_probe_set *set, b
     return NULL;
 }
 
-int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **set, struct sj_err *err)
+static bool may_walk(const struct btf *types, const char *what)
+{
+    const struct bpf_insn nothing[] = {
+        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+        {.code = BPF_JMP | BPF_EXIT},
+    };
+    char function[64];
+    snprintf(function, sizeof(function), "bpf_iter_%s", what);
+    int target = btf__find_by_name_kind(types, function, BTF_KIND_FUNC);
+    if (target <= 0)
+        return false;
+    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
+    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
+    return fd >= 0;
+}
+
+static int choose(const struct btf *types, const char *name, bool clock, const struct sj_probe_set **set,
+                  struct sj_err *err)
 {
     struct sj_kernel_feature features[SJ_KERNEL_FEATURES];
-    unsigned n = sj_kernel_features(features);
+    unsigned n = features_of(types, features);
     const struct sj_kernel_feature *btf = find_feature(features, n, "btf"), *lack = NULL;
     if (!btf->have)
         return sj_fail(err, EX_UNAVAILABLE, "%s is missing or unreadable: %s", BTF_PATH, btf->consequence);
@@ -131,18 +159,14 @@ int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **s
     return 0;
 }
 
-bool sj_kernel_walks(const char *what)
+int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **set, bool *walks, struct sj_err *err)
 {
-    const struct bpf_insn nothing[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-        {.code = BPF_JMP | BPF_EXIT},
-    };
-    int target = libbpf_find_vmlinux_btf_id(what, BPF_TRACE_ITER);
-    if (target <= 0)
-        return false;
-    LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = BPF_TRACE_ITER, .attach_btf_id = (__u32)target);
-    sj_autoclose int fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "GPL", nothing, 2, &opts);
-    return fd >= 0;
+    struct btf *types = load_types();
+    int status = choose(types, name, clock, set, err);
+    if (!status && walks)
+        *walks = may_walk(types, (*set)->walk);
+    btf__free(types);
+    return status;
 }
 
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err)

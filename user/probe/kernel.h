@@ -23,14 +23,11 @@ unsigned sj_kernel_features(struct sj_kernel_feature features[SJ_KERNEL_FEATURES
 /*
  * Which probe set can measure requests here, with the thread clock when that is wanted? name: that one or none; NULL:
  * the best there is. 0, or -1 with *err: EX_NOPERM or EX_UNAVAILABLE.
+ *
+ * *walks (unless NULL) becomes whether programs may walk over the state of the set's sockets. Some kernels keep such
+ * walks from everybody: found by loading a program that does nothing; false too when that fails for want of rights.
  */
-int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **set, struct sj_err *err);
-
-/*
- * May programs walk over the elements of this kind, such as "bpf_map_elem"? Some kernels keep such walks from
- * everybody. Found by loading a program that does nothing; false too when that fails for want of rights.
- */
-bool sj_kernel_walks(const char *what);
+int sj_kernel_choose(const char *name, bool clock, const struct sj_probe_set **set, bool *walks, struct sj_err *err);
 
 /* Why did the kernel refuse the programs and their buffers (of log_bytes for each CPU)? Returns -1 with *err. */
 int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct sj_err *err);

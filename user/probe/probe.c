@@ -207,8 +207,13 @@ static int load(struct sj_probe *p, const struct sj_measure_options *opts, bool 
 static int prepare(const struct sj_measure_options *opts, struct sj_probe **out, struct sj_err *err)
 {
     libbpf_set_print(quiet);
+    /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done.
+     */
+    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+    setrlimit(RLIMIT_MEMLOCK, &unlimited);
     const struct sj_probe_set *set;
-    if (sj_kernel_choose(opts->probe_set, opts->stages == SJ_STAGES_ALL, &set, err))
+    bool walks;
+    if (sj_kernel_choose(opts->probe_set, opts->stages == SJ_STAGES_ALL, &set, &walks, err))
         return -1;
     int cpus = libbpf_num_possible_cpus();
     if (cpus < 1)
@@ -220,11 +225,7 @@ static int prepare(const struct sj_measure_options *opts, struct sj_probe **out,
     p->cpus = (unsigned)cpus;
     p->log_bytes = share_of(opts->ring_bytes, p->cpus, LOG_LEAST);
     p->aside_bytes = share_of(opts->ring_bytes / 16, 1, ASIDE_LEAST);
-    /* Kernels before 5.11 charge BPF memory to this limit; where it cannot be raised and is not needed, no harm done.
-     */
-    struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-    setrlimit(RLIMIT_MEMLOCK, &unlimited);
-    if (load(p, opts, sj_kernel_walks(set->walk), err)) {
+    if (load(p, opts, walks, err)) {
         sj_probe_close(p);
         return -1;
     }
