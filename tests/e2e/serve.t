@@ -3,123 +3,16 @@
 """The daemon: what it exports is what was sent, alerts arrive, and it begins, reloads and ends as it should."""
 
 import collections
-import contextlib
-import http.server
-import json
 import os
 import re
 import signal
-import subprocess
-import threading
-import urllib.error
-import urllib.request
 
+import sjdaemon
 import sjtest
-
-SAMPLE = re.compile(r'^(\w+)(?:\{(.*)\})? (\S+)$')
-LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
-
-
-class Daemon(sjtest.Service):
-    """`sojourn serve` with a configuration file of its own."""
-
-    def __init__(self, more="", state=None):
-        self.port = sjtest.free_port()
-        self.state = state or sjtest.temp("state")
-        self.path = sjtest.temp("sojourn.yaml")
-        self.head = f"listen: 127.0.0.1:{self.port}\nstate_dir: {self.state}\n"
-        self.write(self.head + more)
-
-    def write(self, text):
-        with open(self.path, "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def start(self):
-        self.process = sjtest.Process([sjtest.SOJOURN, "serve", "-c", self.path])
-        sjtest.await_true(lambda: "measuring" in self.process.err(), "measuring", process=self.process)
-        sjtest.await_true(lambda: self.get("/-/ready")[0] == 200, "ready", process=self.process)
-        self.courier = int(sjtest.run(["pgrep", "-P", self.process.pid]))
-
-    def get(self, path):
-        """Status and body."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def metric(self, name, **wanted):
-        """The sum of the samples of that name with those labels; None without any."""
-        values = []
-        for line in self.get("/metrics")[1].splitlines():
-            match = SAMPLE.match(line)
-            if match and match[1] == name and wanted.items() <= dict(LABEL.findall(match[2] or "")).items():
-                values.append(float(match[3]))
-        return sum(values) if values else None
-
-    def report(self):
-        return json.loads(self.get("/api/v1/report")[1])
-
-
-class Receiver:
-    """A webhook's other end: .told has the documents in their order."""
-
-    def __init__(self):
-        receiver = self
-        self.told = []
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                receiver.told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-
-def gone(pid):
-    """It has ended, though perhaps nobody has asked for its status yet."""
-    with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/stat", encoding="utf-8") as file:
-        return file.read().rpartition(")")[2].split()[0] in "ZX"
-    return True
-
-
-def status_of(words):
-    done = subprocess.run([sjtest.SOJOURN, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=60, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
-def held_by(pid):
-    """The BPF links that a process holds."""
-    folder = f"/proc/{pid}/fdinfo"
-    found = set()
-    for name in os.listdir(folder):
-        with contextlib.suppress(FileNotFoundError), open(f"{folder}/{name}", encoding="utf-8") as file:
-            found |= {int(line.split()[1]) for line in file if line.startswith("link_id:")}
-    return found
-
-
-def links():
-    """Those of the whole system."""
-    return {link["id"] for link in json.loads(sjtest.run(["bpftool", "-j", "link"]))}
 
 
 def what_is_sent_is_exported(t):
-    with sjtest.Nginx() as nginx, Daemon() as d:
+    with sjtest.Nginx() as nginx, sjdaemon.Daemon() as d:
         before = nginx.stub_status()["requests"]
         sjtest.client(f"127.0.0.1:{nginx.port}", "--requests", 1009, "--connections", 5)
         own = nginx.stub_status()["requests"] - before - 1
@@ -154,16 +47,17 @@ def what_is_sent_is_exported(t):
 
 
 def configurations_are_checked(t):
-    d = Daemon("alerts:\n  - name: slow\n    when: p99 > 1s\n    for: 60s\nnotify:\n  - syslog: {}\n")
-    status, out, err = status_of(["serve", "--check-config", d.path])
+    d = sjdaemon.Daemon("alerts:\n  - name: slow\n    when: p99 > 1s\n    for: 60s\nnotify:\n  - syslog: {}\n")
+    status, out, err = sjdaemon.status_of(["serve", "--check-config", d.path])
     t.equal((status, out, err), (0, f"{d.path}: ok\n", ""), "a good configuration is ok")
     d.write(d.head + "interval: 5\n")
-    status, out, err = status_of(["serve", "--check-config", d.path])
+    status, out, err = sjdaemon.status_of(["serve", "--check-config", d.path])
     t.ok(status == 78 and not out and f"{d.path}:3: " in err and err.count("\n") == 1,
          "a bad one is refused in a line with its number", status=status, out=out, err=err)
-    t.equal(status_of(["serve", "-c", d.path])[0], 78, "and not run")
-    t.equal(status_of(["serve", "--check-config", d.path + ".none"])[0], 66, "a file that is not there is another matter")
-    t.equal(status_of(["serve"])[0], 64, "one has to be named")
+    t.equal(sjdaemon.status_of(["serve", "-c", d.path])[0], 78, "and not run")
+    t.equal(sjdaemon.status_of(["serve", "--check-config", d.path + ".none"])[0], 66,
+            "a file that is not there is another matter")
+    t.equal(sjdaemon.status_of(["serve"])[0], 64, "one has to be named")
 
 
 def alerts_arrive(t):
@@ -171,8 +65,8 @@ def alerts_arrive(t):
     rule = ("alerts:\n  - name: busy\n    match: {{role: server, port: {port}}}\n    when: rate > 20/s\n    for: 2s\n"
             "    keep_firing_for: 0s\nnotify:\n  - webhook: {{url: \"{url}\"}}\n"
             "  - exec: {{command: [/bin/sh, -c, \"cat >> {out}\"]}}\n")
-    with sjtest.Server("--model", "thread") as server, Receiver() as receiver:
-        with Daemon(rule.format(port=server.port, url=receiver.url, out=out)):
+    with sjtest.Server("--model", "thread") as server, sjdaemon.Receiver() as receiver:
+        with sjdaemon.Daemon(rule.format(port=server.port, url=receiver.url, out=out)):
             load = sjtest.Client(server, "--open", 200, "--duration", "60s", "--requests", 100000)
             sjtest.await_true(lambda: receiver.told, "the alert", timeout=45)
             sjtest.stop(load.process, signal.SIGKILL)
@@ -187,7 +81,7 @@ def alerts_arrive(t):
 
 
 def a_bad_reload_changes_nothing(t):
-    with Daemon() as d:
+    with sjdaemon.Daemon() as d:
         d.write("nonsense: 1\n")
         d.process.send_signal(signal.SIGHUP)
         sjtest.await_true(lambda: d.metric("sojourn_config_reload_failures_total") == 1, "the failure is counted")
@@ -203,8 +97,8 @@ def a_bad_reload_changes_nothing(t):
 def it_ends_whole(t):
     def after(name, d, wanted, held):
         status = d.process.wait(30)
-        sjtest.await_true(lambda: gone(d.courier), f"the end of the courier after {name}")
-        left = sjtest.await_true(lambda: not held & links(), f"the end of BPF after {name}")
+        sjtest.await_true(lambda: sjdaemon.gone(d.courier), f"the end of the courier after {name}")
+        left = sjtest.await_true(lambda: not held & sjdaemon.links(), f"the end of BPF after {name}")
         t.equal((status, left), (wanted, True), f"{name}: status {wanted}, nothing is left", said=d.process.told()[-300:])
         t.ok(not sjtest.accepts(("127.0.0.1", d.port)), f"{name}: nobody listens")
 
@@ -212,21 +106,21 @@ def it_ends_whole(t):
             ("SIGTERM", signal.SIGTERM, "collector", 0), ("SIGINT", signal.SIGINT, "collector", 0),
             ("kill -9 of the collector", signal.SIGKILL, "collector", -9),
             ("kill -9 of the courier", signal.SIGKILL, "courier", 70)):
-        with Daemon() as d:
-            held = held_by(d.process.pid)
-            t.ok(held and held <= links(), f"{name}: programs were attached", got=held)
-            t.equal(held_by(d.courier), set(), f"{name}: of which the courier holds none")
+        with sjdaemon.Daemon() as d:
+            held = sjdaemon.held_by(d.process.pid)
+            t.ok(held and held <= sjdaemon.links(), f"{name}: programs were attached", got=held)
+            t.equal(sjdaemon.held_by(d.courier), set(), f"{name}: of which the courier holds none")
             os.kill(d.process.pid if whom == "collector" else d.courier, number)
             after(name, d, wanted, held)
 
 
 def one_at_a_time(t):
-    with Daemon() as d:
-        status, _, err = status_of(["serve", "-c", d.path])
+    with sjdaemon.Daemon() as d:
+        status, _, err = sjdaemon.status_of(["serve", "-c", d.path])
         t.ok(status == 69 and f"127.0.0.1:{d.port}" in err and err.count("\n") == 1,
              "an address that is taken is told of", status=status, err=err)
-        other = Daemon(state=d.state)
-        status, _, err = status_of(["serve", "-c", other.path])
+        other = sjdaemon.Daemon(state=d.state)
+        status, _, err = sjdaemon.status_of(["serve", "-c", other.path])
         t.ok(status == 69 and d.state in err, "so is a state that another one uses", status=status, err=err)
         t.equal(d.get("/-/ready")[0], 200, "the first one goes on")
 
