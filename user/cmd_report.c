@@ -45,10 +45,8 @@ static int on_counted(void *ctx, const struct sj_counted *counted, struct sj_err
 static int print_report(struct report *r, const struct sj_report *report)
 {
     struct sj_screen screen;
-    if (r->opts->json) {
-        sj_report_json(r->out, report);
-        return 0;
-    }
+    if (r->opts->json)
+        return sj_report_json(r->out, report, NULL);
     sj_screen_detect(&screen, STDOUT_FILENO);
     return sj_report_text(r->out, &screen, report);
 }

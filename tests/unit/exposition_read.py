@@ -3,6 +3,9 @@
 
 read(FORMAT, BYTES) returns {family name: Family}. Classic histograms are samples with the label le, as in text; native
 ones are in .native.
+
+exposition_read.py FORMAT FILE prints what is read, a sample per line, in one form for all formats: labels are sorted,
+times of creation are samples of NAME_created, an exemplar stands behind its sample after " # ".
 """
 
 import importlib
@@ -37,6 +40,7 @@ class Family:
     samples: dict = field(default_factory=dict)  # (name, ((label, value), ...)) -> value
     native: dict = field(default_factory=dict)  # ((label, value), ...) -> Native
     exemplars: dict = field(default_factory=dict)  # as samples -> (labels, value, time)
+    created: dict = field(default_factory=dict)  # ((label, value), ...) -> time, of protobuf
 
     def add(self, name, labels, value, exemplar=None):
         key = (name, tuple(sorted(labels.items())))
@@ -143,7 +147,10 @@ def read_protobuf(data):
             labels = labels_of(metric.label)
             if kind == "histogram":
                 add_histogram(family, labels, metric.histogram)
+                family.created[tuple(sorted(labels.items()))] = time_ns(metric.histogram.start_timestamp) / 1e9
             else:
+                if kind == "counter":
+                    family.created[tuple(sorted(labels.items()))] = time_ns(metric.counter.start_timestamp) / 1e9
                 family.add(message.name, labels, getattr(metric, kind).value)
     if at != len(data):
         raise ValueError("cut short")
@@ -178,3 +185,26 @@ def select(families, name, **labels):
             if sample_name == name and all(have.get(k) == v for k, v in labels.items()):
                 found.append((have, value))
     return found
+
+
+def line(name, labels, value, exemplar=None):
+    inner = ",".join(f'{key}="{text}"' for key, text in sorted(dict(labels).items()))
+    shown = f"{name}{{{inner}}} {float(value)!r}"
+    return f"{shown} # {dict(sorted(exemplar[0].items()))} {exemplar[1]!r} {exemplar[2]!r}" if exemplar else shown
+
+
+def lines(families):
+    for family in families.values():
+        base = family.name.removesuffix("_total")
+        for (name, labels), value in family.samples.items():
+            yield line(name, labels, value, family.exemplars.get((name, labels)))
+        for labels, time in family.created.items():
+            yield line(f"{base}_created", labels, time)
+        for labels, native in family.native.items():
+            for exemplar in native.exemplars:
+                yield line(f"{base}_native", labels, native.count, exemplar)
+
+
+if __name__ == "__main__":
+    with open(sys.argv[2], "rb") as source:
+        print("\n".join(sorted(lines(read(sys.argv[1], source.read())))))

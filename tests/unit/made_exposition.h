@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #pragma once
 
+#include <stdio.h>
+
 #include "export/exposition.h"
 
 #include "made_report.h"
@@ -53,6 +55,34 @@ static inline const char *made_exposition_write(struct made_exposition *m, enum 
         abort();
     *sj_out_reserve(&m->out, 1) = '\0';
     return m->out.buf;
+}
+
+static inline void made_file(const char *folder, const char *name, const char *data, size_t n)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    FILE *f = fopen(path, "wb");
+    if (!f || fwrite(data, 1, n, f) != n || fclose(f))
+        abort();
+}
+
+/* The same as a reader that is not ours understands it, a sample per line (exposition_read.py); to be freed. */
+static inline char *made_exposition_read(struct made_exposition *m, enum sj_exposition_format format)
+{
+    static const char *const names[SJ_EXPOSITION_MAX_] = {"text", "openmetrics", "protobuf"};
+    char folder[] = "/tmp/sj-exposition-XXXXXX", command[256];
+    char *text = NULL;
+    size_t size = 0;
+    made_exposition_write(m, format);
+    if (!mkdtemp(folder))
+        abort();
+    made_file(folder, "scrape", m->out.buf, m->out.len);
+    snprintf(command, sizeof(command), "/usr/bin/python3 tests/unit/exposition_read.py %s %s/scrape; rm -r %s",
+             names[format], folder, folder);
+    FILE *said = popen(command, "r");
+    if (!said || getdelim(&text, &size, '\0', said) <= 0 || pclose(said) != 0)
+        abort();
+    return text;
 }
 
 static inline void made_exposition_fini(struct made_exposition *m)

@@ -87,16 +87,6 @@ static struct sj_request random_request(struct random_state *random)
     return r;
 }
 
-static void write_file(const char *folder, const char *name, const char *data, size_t n)
-{
-    char path[128];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
-
 static void other_readers_find_what_was_counted(void **state)
 {
     (void)state;
@@ -116,10 +106,10 @@ static void other_readers_find_what_was_counted(void **state)
         sj_json_init(&w, &requests, false);
         put_request(&w, &r);
     }
-    write_file(folder, "requests", requests.buf, requests.len);
+    made_file(folder, "requests", requests.buf, requests.len);
     for (int f = 0; f < SJ_EXPOSITION_MAX_; f++) {
         made_exposition_write(&m, (enum sj_exposition_format)f);
-        write_file(folder, names[f], m.out.buf, m.out.len);
+        made_file(folder, names[f], m.out.buf, m.out.len);
     }
     snprintf(command, sizeof(command), "/usr/bin/python3 tests/unit/exposition_oracle.py %s && rm -r %s", folder,
              folder);

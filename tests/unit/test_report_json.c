@@ -12,17 +12,23 @@
 #include "export/report_json.h"
 
 #include "made_report.h"
+#include "watch_made.h"
 
-static json_t *parsed(const struct sj_report *r)
+static json_t *parsed_with(const struct sj_report *r, const struct sj_watch *watch)
 {
     struct sj_out out;
     made_out(&out);
-    sj_report_json(&out, r);
+    assert_int_equal(sj_report_json(&out, r, watch), 0);
     assert_int_equal(out.buf[out.len - 1], '\n');
     json_t *doc = json_loadb(out.buf, out.len, 0, NULL);
     assert_non_null(doc);
     sj_out_fini(&out);
     return doc;
+}
+
+static json_t *parsed(const struct sj_report *r)
+{
+    return parsed_with(r, NULL);
 }
 
 /* The value under a path of keys and array positions: "services.0.total.p50". */
@@ -281,7 +287,7 @@ static void names_from_outside_are_safe(void **state)
     made_report_add(&m, &r);
     struct sj_out out;
     made_out(&out);
-    sj_report_json(&out, made_report_done(&m));
+    assert_int_equal(sj_report_json(&out, made_report_done(&m), NULL), 0);
     for (size_t i = 0; i < out.len; i++)
         assert_true(out.buf[i] == '\n' || (unsigned char)out.buf[i] >= ' ');
     sj_out_fini(&out);
@@ -290,6 +296,40 @@ static void names_from_outside_are_safe(void **state)
     assert_string_equal(text(doc, "services.0.operations.0.operation"), r.operation);
     assert_true(number(doc, "services.0.operations.0.statuses.2\xef\xbf\xbd") == 1);
     json_decref(doc);
+    made_report_fini(&m);
+}
+
+static void objectives_have_their_budgets(void **state)
+{
+    (void)state;
+    struct made_report m;
+    struct made_watch w = made_watch("slos:\n- {name: fast, objective: 99%, latency: 100ms, window: 1d}\n");
+    const struct sj_series_id id = made_id("nginx");
+    made_report_init(&m);
+    json_t *doc = parsed_with(made_report_done(&m), w.w);
+    assert_null(json_object_get(doc, "slos"));
+    json_decref(doc);
+    made_requests(&w, &id, 1000, 25, S / 100);
+    made_tick(&w, S);
+    doc = parsed_with(&m.report, w.w);
+    nothing_is_null(doc);
+    assert_string_equal(text(doc, "slos.0.slo"), "fast");
+    assert_string_equal(text(doc, "slos.0.service"), "nginx");
+    assert_string_equal(text(doc, "slos.0.container"), "(absent)");
+    assert_true(number(doc, "slos.0.port") == 80);
+    assert_true(number(doc, "slos.0.objective") == 0.99);
+    assert_true(near(number(doc, "slos.0.budget_remaining"), -1.5));
+    assert_true(number(doc, "slos.0.requests") == 1000 && number(doc, "slos.0.bad") == 25);
+    assert_true(near(number(doc, "slos.0.burn_rates.5m"), 2.5));
+    assert_true(near(number(doc, "slos.0.burn_rates.3d"), 2.5));
+    json_decref(doc);
+    made_tick(&w, 7200 * S);
+    doc = parsed_with(&m.report, w.w);
+    nothing_is_null(doc);
+    assert_null(at(doc, "slos.0.burn_rates.1h"));
+    assert_true(near(number(doc, "slos.0.burn_rates.6h"), 2.5));
+    json_decref(doc);
+    made_watch_free(&w);
     made_report_fini(&m);
 }
 
@@ -367,11 +407,17 @@ static void only_the_busiest_services_are_fitted(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_document_has_the_agreed_shape),  cmocka_unit_test(times_have_the_agreed_shape),
-        cmocka_unit_test(a_mean_is_sum_over_count),           cmocka_unit_test(unknown_keys_are_absent),
-        cmocka_unit_test(an_empty_measurement_is_a_document), cmocka_unit_test(loss_is_told),
-        cmocka_unit_test(names_from_outside_are_safe),        cmocka_unit_test(a_service_has_the_best_fit_and_the_tail),
-        cmocka_unit_test(without_a_fit_there_is_no_key),      cmocka_unit_test(only_the_busiest_services_are_fitted),
+        cmocka_unit_test(the_document_has_the_agreed_shape),
+        cmocka_unit_test(times_have_the_agreed_shape),
+        cmocka_unit_test(a_mean_is_sum_over_count),
+        cmocka_unit_test(unknown_keys_are_absent),
+        cmocka_unit_test(an_empty_measurement_is_a_document),
+        cmocka_unit_test(loss_is_told),
+        cmocka_unit_test(names_from_outside_are_safe),
+        cmocka_unit_test(objectives_have_their_budgets),
+        cmocka_unit_test(a_service_has_the_best_fit_and_the_tail),
+        cmocka_unit_test(without_a_fit_there_is_no_key),
+        cmocka_unit_test(only_the_busiest_services_are_fitted),
     };
     gsl_set_error_handler_off();
     return cmocka_run_group_tests(tests, NULL, NULL);

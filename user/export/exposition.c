@@ -10,6 +10,8 @@ static int expose(struct sj_encoder *encoder, const struct sj_exposition *e)
     int rc = sj_expose_requests(encoder, e);
     if (rc == 0)
         rc = sj_expose_live(encoder, e);
+    if (rc == 0)
+        rc = sj_expose_watch(encoder, e);
     sj_expose_fits(encoder, e);
     sj_expose_own(encoder, e);
     int end = sj_encode_end(encoder);

@@ -8,5 +8,6 @@
 int sj_expose_requests(struct sj_encoder *encoder, const struct sj_exposition *e);
 void sj_expose_fits(struct sj_encoder *encoder, const struct sj_exposition *e);
 int sj_expose_watch(struct sj_encoder *encoder, const struct sj_exposition *e);
+int sj_expose_slos(struct sj_encoder *encoder, const struct sj_exposition *e);
 int sj_expose_live(struct sj_encoder *encoder, const struct sj_exposition *e);
 void sj_expose_own(struct sj_encoder *encoder, const struct sj_exposition *e);

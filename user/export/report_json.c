@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "export/report_json.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "base/json.h"
 #include "base/timefmt.h"
 #include "export/fit_json.h"
+#include "export/slos.h"
 
 #define NS_PER_S 1e9
 
@@ -223,8 +226,44 @@ static void put_probe(struct sj_json *w, const struct sj_measurement *m)
     sj_json_object_end(w);
 }
 
-void sj_report_json(struct sj_out *out, const struct sj_report *r)
+static void put_slo(struct sj_json *w, const struct sj_slo_status *s)
 {
+    sj_json_object(w);
+    put_text(w, "slo", s->slo);
+    put_text(w, "service", s->id.service);
+    put_text(w, "role", sj_role_name((enum sj_role)s->id.role));
+    put_text(w, "protocol", sj_protocol_name((enum sj_protocol)s->id.protocol));
+    if (s->id.port)
+        put_count(w, "port", s->id.port);
+    put_text(w, "container", s->id.container);
+    put_text(w, "operation", s->id.operation);
+    sj_json_key_real(w, "objective", s->objective);
+    sj_json_key_real(w, "budget_remaining", s->budget_remaining);
+    put_count(w, "requests", s->total);
+    put_count(w, "bad", s->total - s->good);
+    sj_json_key(w, "burn_rates");
+    sj_json_object(w);
+    for (size_t i = 0; i < SJ_SLO_WINDOWS; i++)
+        sj_json_key_real(w, sj_slo_window_name(i), sj_slo_burn(s, i));
+    sj_json_object_end(w);
+    sj_json_object_end(w);
+}
+
+static void put_slos(struct sj_json *w, const struct sj_slos *slos)
+{
+    sj_json_key(w, "slos");
+    sj_json_array_lines(w);
+    for (size_t i = 0; i < slos->n; i++)
+        put_slo(w, &slos->v[i]);
+    sj_json_array_end(w);
+}
+
+int sj_report_json(struct sj_out *out, const struct sj_report *r, const struct sj_watch *watch)
+{
+    struct sj_slos slos = {0};
+    if (watch && sj_slos_make(watch, &slos) < 0)
+        return -ENOMEM;
+
     const struct sj_measurement *m = r->measurement;
     const struct sj_outcome *o = r->outcome;
     char time[SJ_TIME_SIZE];
@@ -248,6 +287,10 @@ void sj_report_json(struct sj_out *out, const struct sj_report *r)
     for (size_t i = 0; i < r->snapshot->n_services; i++)
         put_service(&w, r, &r->snapshot->services[i]);
     sj_json_array_end(&w);
+    if (slos.n)
+        put_slos(&w, &slos);
     sj_json_object_end(&w);
     sj_out_write(out, "\n", 1);
+    free(slos.v);
+    return 0;
 }

@@ -3,9 +3,10 @@
 
 #include "base/out.h"
 #include "series/report.h"
+#include "watch/watch.h"
 
 /*
  * The report as JSON, schema sojourn.report/1 (docs/sojourn.1 describes it): times in seconds, what is unknown has no
- * key. Ends with a newline.
+ * key. With the objectives of a watch (NULL: there is none). Ends with a newline. 0 or -ENOMEM.
  */
-void sj_report_json(struct sj_out *out, const struct sj_report *report);
+int sj_report_json(struct sj_out *out, const struct sj_report *report, const struct sj_watch *watch);

@@ -45,7 +45,7 @@ static int put_metrics(struct sj_daemon *d, const struct sj_snapshot *snap, uint
     return sj_exposition_write(out, (enum sj_exposition_format)format, &e);
 }
 
-static void put_report(struct sj_daemon *d, const struct sj_snapshot *snap, struct sj_out *out)
+static int put_report(struct sj_daemon *d, const struct sj_snapshot *snap, struct sj_out *out)
 {
     double seconds = (double)(sj_daemon_now().mono_ns - d->measurement.start_mono_ns) / 1e9;
     const struct sj_outcome outcome = {
@@ -55,7 +55,7 @@ static void put_report(struct sj_daemon *d, const struct sj_snapshot *snap, stru
         .user_cpu_ratio = cpu_seconds() / seconds,
     };
     const struct sj_report report = {&d->measurement, &outcome, snap, NULL};
-    sj_report_json(out, &report);
+    return sj_report_json(out, &report, d->watch);
 }
 
 static int send_body(struct sj_daemon *d, uint32_t id, const struct sj_out *out, struct sj_err *err)
@@ -82,7 +82,7 @@ int sj_daemon_answer(struct sj_daemon *d, uint32_t id, const struct sj_scrape *s
         failed = 1;
     } else {
         if (scrape->what == SJ_SCRAPE_REPORT)
-            put_report(d, &snap, &out);
+            failed = put_report(d, &snap, &out) < 0;
         else
             failed = put_metrics(d, &snap, scrape->format, &out) < 0;
         sj_snapshot_free(&snap);

@@ -230,9 +230,8 @@ static int fill_annotations(struct sj_watch *w, const struct sj_entry *e, struct
     return 0;
 }
 
-int sj_entry_show(struct sj_watch *w, const struct sj_entry *e, struct sj_alert *out)
+void sj_entry_state(const struct sj_entry *e, struct sj_alert *out)
 {
-    sj_arena_free(&w->told);
     *out = (struct sj_alert){
         .labels = e->labels,
         .annotations = e->told,
@@ -245,6 +244,12 @@ int sj_entry_show(struct sj_watch *w, const struct sj_entry *e, struct sj_alert 
     };
     memcpy(out->id, e->id, sizeof(out->id));
     out->name = sj_labels_get(&e->labels, "alertname");
+}
+
+int sj_entry_show(struct sj_watch *w, const struct sj_entry *e, struct sj_alert *out)
+{
+    sj_arena_free(&w->told);
+    sj_entry_state(e, out);
     return e->point ? fill_annotations(w, e, &out->annotations) : 0;
 }
 

@@ -106,6 +106,8 @@ void sj_point_id(const struct sj_watch *w, const struct sj_point *point, char id
 int sj_entry_keep(struct sj_watch *w, struct sj_entry *e);
 /* Cuts it off its point, after that; from then on it can only be resolved. */
 void sj_entry_detach(struct sj_entry *e);
+/* As it is shown, without annotations if it has a point. */
+void sj_entry_state(const struct sj_entry *e, struct sj_alert *out);
 /* As it is shown; strings live until the next call. -ENOMEM when annotations find no memory. */
 int sj_entry_show(struct sj_watch *w, const struct sj_entry *e, struct sj_alert *out);
 

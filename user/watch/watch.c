@@ -225,7 +225,7 @@ int sj_watch_alerts(struct sj_watch *w, sj_alert_fn fn, void *ctx)
     return 0;
 }
 
-static void status_of(struct sj_watch *w, const struct sj_point *p, struct sj_slo_status *out)
+static void status_of(const struct sj_watch *w, const struct sj_point *p, struct sj_slo_status *out)
 {
     const struct sj_slo *slo = &w->config->slos[p->rule];
     struct sj_burn_count n[SJ_BURN_WINDOW_MAX_];
@@ -249,7 +249,7 @@ static void status_of(struct sj_watch *w, const struct sj_point *p, struct sj_sl
     };
 }
 
-int sj_watch_slos(struct sj_watch *w, sj_slo_fn fn, void *ctx)
+int sj_watch_slos(const struct sj_watch *w, sj_slo_fn fn, void *ctx)
 {
     for (size_t i = 0; i < SJ_ROW_SLOTS; i++) {
         for (const struct sj_row *row = w->rows[i]; row; row = row->next) {

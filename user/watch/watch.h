@@ -47,17 +47,31 @@ int sj_watch_evaluate(struct sj_watch *w, struct sj_now now, sj_alert_fn fn, voi
 /* All alerts that are pending, firing or resolved of late. 0, -ENOMEM, or -1 from fn. */
 int sj_watch_alerts(struct sj_watch *w, sj_alert_fn fn, void *ctx);
 
+/* The same without annotations, which have to be made. 0, or -1 from fn. */
+int sj_watch_states(const struct sj_watch *w, sj_alert_fn fn, void *ctx);
+
+/* How many alerts of one name there are. */
+struct sj_name_status {
+    const char *name; /* of a rule or an SLO */
+    uint64_t alerts[SJ_ALERT_MAX_];
+    uint64_t no_data; /* of all of them: those without traffic to judge by */
+};
+
+/* For each name in the configuration, once. 0, or -1 from fn. */
+typedef int (*sj_name_fn)(void *ctx, const struct sj_name_status *status);
+int sj_watch_names(const struct sj_watch *w, sj_name_fn fn, void *ctx);
+
 /* How an SLO stands for one service. Burn rates are multiples of what would just use up the budget; NaN: no traffic. */
 struct sj_slo_status {
     const char *slo;
-    struct sj_series_id id; /* operation: "" */
+    struct sj_series_id id; /* operation "": the service as a whole */
     double objective;
     double budget_remaining; /* share of the window's budget, below 0 when overspent */
     uint64_t good, total;    /* in the budget's window, as far as it was watched */
     double burn_5m, burn_30m, burn_1h, burn_6h, burn_3d;
 };
 typedef int (*sj_slo_fn)(void *ctx, const struct sj_slo_status *status);
-int sj_watch_slos(struct sj_watch *w, sj_slo_fn fn, void *ctx);
+int sj_watch_slos(const struct sj_watch *w, sj_slo_fn fn, void *ctx);
 
 /*
  * Memory for windows, SLOs and what is known of series, in bytes; alerts' texts take up to 2 MiB more. Beyond that, new
