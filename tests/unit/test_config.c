@@ -42,6 +42,9 @@ static void nothing_is_a_configuration_of_defaults(void **state)
         assert_int_equal(c->resend_ns, 60 * S);
         assert_int_equal(c->forget_ns, 3600 * S);
         assert_int_equal(c->ring_bytes, 0);
+        assert_int_equal(c->stages, SJ_CONFIG_STAGES_ALL);
+        assert_int_equal(c->payload_off, 0);
+        assert_int_equal(c->probe_set, SJ_CONFIG_SET_AUTO);
         assert_int_equal(c->n_rules + c->n_slos + c->n_notifiers + c->labels.n + c->n_warnings, 0);
         sj_config_free(c);
     }
@@ -78,6 +81,9 @@ static const char full[] =
     "resend: 30s\n"
     "forget_after: 10m\n"
     "ring: 4MiB\n"
+    "stages: queue\n"
+    "payload: auto\n"
+    "probe_set: syscall\n"
     "labels: {cluster: a}\n"
     "alerts:\n"
     "  - name: slow\n"
@@ -120,6 +126,9 @@ static void every_key_is_taken(void **state)
     assert_int_equal(c->resend_ns, 30 * S);
     assert_int_equal(c->forget_ns, 600 * S);
     assert_int_equal(c->ring_bytes, 4 << 20);
+    assert_int_equal(c->stages, SJ_CONFIG_STAGES_QUEUE);
+    assert_int_equal(c->payload_off, 0);
+    assert_int_equal(c->probe_set, SJ_CONFIG_SET_SYSCALL);
     assert_string_equal(sj_labels_get(&c->labels, "cluster"), "a");
     const struct sj_alert_rule *r = &c->rules[0];
     assert_string_equal(r->match.service, "nginx*");
@@ -145,7 +154,7 @@ static void every_key_is_taken(void **state)
     assert_int_equal(s->latency_ns, S / 4);
     assert_int_equal(s->window_ns, 7 * 86400 * S);
     assert_int_equal(s->min_requests, 5);
-    assert_int_equal(s->line, 22);
+    assert_int_equal(s->line, 25);
     sj_config_free(c);
 }
 
@@ -159,7 +168,7 @@ static void every_notifier_is_taken(void **state)
     assert_int_equal(c->n_notifiers, 7);
     for (size_t i = 0; i < 7; i++) {
         assert_string_equal(n[i].name, names[i]);
-        assert_int_equal(n[i].line, 30 + i);
+        assert_int_equal(n[i].line, 33 + i);
     }
     assert_int_equal(n[0].kind, SJ_NOTIFY_ALERTMANAGER);
     assert_string_equal(n[0].url, "http://127.0.0.1:9093");

@@ -46,11 +46,28 @@ static int check_times(const struct sj_yaml_reader *r, const struct sj_yaml *d, 
     return 0;
 }
 
+/* Is there anything to see of what matches, and of that stage (-1: the total), as it is measured? */
+static int check_seen(const struct sj_yaml_reader *r, const struct sj_yaml *v, const struct sj_config *c,
+                      const struct sj_match *match, int stage)
+{
+    const struct sj_yaml *m = sj_yaml_get(v, "match");
+    unsigned line = m ? m->line : v->line;
+    bool scheduled = stage >= SJ_STAGE_ONCPU && stage <= SJ_STAGE_HANDOFF;
+    if (c->payload_off && (match->operation || match->protocol > SJ_PROTO_UNKNOWN))
+        return sj_yaml_fail(r, line, "this can never match: with 'payload: off' no %s is known",
+                            match->operation ? "operation" : "protocol");
+    if (stage >= 0 && (c->stages == SJ_CONFIG_STAGES_NONE || (c->stages == SJ_CONFIG_STAGES_QUEUE && scheduled)))
+        return sj_yaml_fail(r, sj_yaml_line(v, "when"), "there is never any %s with 'stages: %s'",
+                            sj_stage_name((enum sj_stage)stage), c->stages == SJ_CONFIG_STAGES_NONE ? "none" : "queue");
+    return 0;
+}
+
 static int check_alert(const struct sj_yaml_reader *r, const struct sj_yaml *v, const struct sj_config *c, size_t at)
 {
     const struct sj_alert_rule *rule = &c->rules[at];
     char shown[SJ_YAML_SHOWN];
-    if (sj_config_check_templates(r, v, &rule->labels, &c->labels, false) < 0)
+    if (sj_config_check_templates(r, v, &rule->labels, &c->labels, false) < 0 ||
+        check_seen(r, v, c, &rule->match, rule->when.stage) < 0)
         return -1;
     if (rule->for_ns && rule->for_ns < c->interval_ns)
         return sj_yaml_fail(r, sj_yaml_line(v, "for"), "for is shorter than interval, at which rules are evaluated");
@@ -86,7 +103,8 @@ static int check_slo(const struct sj_yaml_reader *r, const struct sj_yaml *v, st
         if (strcmp(c->slos[i].name, slo->name) == 0)
             return sj_yaml_fail(r, sj_yaml_line(v, "name"), "two SLOs are called '%s', the other one in line %u",
                                 sj_yaml_shown(shown, slo->name), c->slos[i].line);
-    if (sj_config_check_templates(r, v, &slo->labels, &c->labels, true) < 0)
+    if (sj_config_check_templates(r, v, &slo->labels, &c->labels, true) < 0 ||
+        check_seen(r, v, c, &slo->match, -1) < 0)
         return -1;
     sj_yaml_shown(shown, slo->name);
     for (size_t i = 0; i < sizeof(burns) / sizeof(burns[0]); i++) {

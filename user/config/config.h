@@ -18,6 +18,10 @@
 
 enum sj_no_data { SJ_NO_DATA_KEEP = 0, SJ_NO_DATA_RESOLVE, SJ_NO_DATA_ALERT };
 
+/* In the order of the names that configurations have for them. */
+enum sj_config_stages { SJ_CONFIG_STAGES_ALL = 0, SJ_CONFIG_STAGES_QUEUE, SJ_CONFIG_STAGES_NONE };
+enum sj_config_set { SJ_CONFIG_SET_AUTO = 0, SJ_CONFIG_SET_SOCKET, SJ_CONFIG_SET_SYSCALL };
+
 struct sj_alert_rule {
     const char *name;
     struct sj_match match;
@@ -76,6 +80,9 @@ struct sj_config {
     uint64_t resend_ns;          /* how often a firing alert is told again where that keeps it alive (Alertmanager) */
     uint64_t forget_ns;          /* services without a request for that long are forgotten */
     uint32_t ring_bytes;         /* 0: the program's own choice */
+    uint8_t stages;              /* enum sj_config_stages: how much of a request's time is told apart */
+    uint8_t payload_off;         /* 1: no bytes are looked at */
+    uint8_t probe_set;           /* enum sj_config_set */
     struct sj_labels labels;     /* of every alert, where it has none of that name itself */
     struct sj_alert_rule *rules;
     size_t n_rules;

@@ -73,6 +73,41 @@ int sj_value_size(const struct sj_yaml_reader *r, const struct sj_yaml *v, void 
     return 0;
 }
 
+/* One of three words at most, of which the first is the default. */
+static int take_word(const struct sj_yaml_reader *r, const struct sj_yaml *v, const char *const words[3],
+                     const char *right, void *out)
+{
+    char shown[SJ_YAML_SHOWN];
+    const char *text = scalar(v);
+    for (uint8_t i = 0; text && i < 3 && words[i]; i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *(uint8_t *)out = i;
+            return 0;
+        }
+    }
+    return sj_yaml_fail(r, v->line, "%s takes %s, not '%s'", v->key, right, sj_yaml_shown(shown, v->text));
+}
+
+int sj_value_stages(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out)
+{
+    static const char *const words[3] = {"all", "queue", "none"};
+    _Static_assert(SJ_CONFIG_STAGES_QUEUE == 1 && SJ_CONFIG_STAGES_NONE == 2, "in the order of the words");
+    return take_word(r, v, words, "all, queue or none", out);
+}
+
+int sj_value_payload(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out)
+{
+    static const char *const words[3] = {"auto", "off"};
+    return take_word(r, v, words, "auto or off", out);
+}
+
+int sj_value_set(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out)
+{
+    static const char *const words[3] = {"auto", "socket", "syscall"};
+    _Static_assert(SJ_CONFIG_SET_SOCKET == 1 && SJ_CONFIG_SET_SYSCALL == 2, "in the order of the words");
+    return take_word(r, v, words, "auto, socket or syscall", out);
+}
+
 static bool is_label_name(const char *name)
 {
     if (!isalpha((unsigned char)name[0]) && name[0] != '_')

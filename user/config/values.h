@@ -12,6 +12,9 @@ int sj_value_time(const struct sj_yaml_reader *r, const struct sj_yaml *v, void 
 int sj_value_time_0(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out);  /* the same, 0s too */
 int sj_value_count(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out);   /* uint64_t, 1 to 10^9 */
 int sj_value_size(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out);    /* uint32_t, 4KiB to 1GiB */
+int sj_value_stages(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out);  /* uint8_t: all queue none */
+int sj_value_payload(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out); /* uint8_t: auto off */
+int sj_value_set(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out); /* uint8_t: auto socket syscall */
 int sj_value_labels(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out);  /* struct sj_labels */
 int sj_value_texts(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out);   /* the same, any text */
 int sj_value_headers(const struct sj_yaml_reader *r, const struct sj_yaml *v, void *out); /* the same, of HTTP */

@@ -173,6 +173,21 @@ static int on_status(void *ctx, const struct sj_live_status *status, struct sj_e
     return 0;
 }
 
+static struct sj_measure_options options_of(const struct sj_daemon *d)
+{
+    static const enum sj_stages_mode stages[] = {[SJ_CONFIG_STAGES_ALL] = SJ_STAGES_ALL,
+                                                 [SJ_CONFIG_STAGES_QUEUE] = SJ_STAGES_QUEUE,
+                                                 [SJ_CONFIG_STAGES_NONE] = SJ_STAGES_NONE};
+    static const char *const sets[] = {[SJ_CONFIG_SET_SOCKET] = "socket", [SJ_CONFIG_SET_SYSCALL] = "syscall"};
+    const struct sj_config *c = d->config;
+    return (struct sj_measure_options){.filter.protocol = -1,
+                                       .stages = stages[c->stages],
+                                       .payload = !c->payload_off,
+                                       .ring_bytes = c->ring_bytes ? c->ring_bytes : SJ_RING_BYTES_DEFAULT,
+                                       .probe_set = sets[c->probe_set],
+                                       .companion = (uint32_t)d->child};
+}
+
 static int run(struct sj_daemon *d, struct sj_err *err)
 {
     const struct sj_sink sink = {
@@ -183,11 +198,7 @@ static int run(struct sj_daemon *d, struct sj_err *err)
                                             .over = on_over,
                                             .wait = on_wait,
                                             .status = on_status};
-    struct sj_measure_options opts = {.payload = true,
-                                      .companion = (uint32_t)d->child,
-                                      .ring_bytes =
-                                          d->config->ring_bytes ? d->config->ring_bytes : SJ_RING_BYTES_DEFAULT};
-    opts.filter.protocol = -1;
+    const struct sj_measure_options opts = options_of(d);
     for (uint64_t end = sj_daemon_now().mono_ns + RESTORE_NS; !d->restored;) {
         uint64_t now = sj_daemon_now().mono_ns;
         if (now >= end)
