@@ -9,6 +9,7 @@ import re
 REQUESTS = {"tcp-keep": 401, "tcp-once": 199, "unix-keep": 251, "unix-once": 146}  # 997 in all
 STAIRS = "abc"
 AFTER_DROP = 200
+DAEMON = 300
 SERVER_STAGES = ("queue", "oncpu", "busy", "runq", "blocked", "handoff", "send")
 CAP_BPF = 39
 
@@ -141,6 +142,23 @@ def staircase(r, traced):
                      f"{name}: a request slept {slept} ns of 20 ms and ran {line['stages']['oncpu']} s")
 
 
+def without_rights(r, name):
+    """The threads in that result have none; returns which sets hold CAP_BPF, where that has to stay."""
+    threads = r.text(name + ".threads")
+    told = []
+    for key in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        found = [int(value, 16) for value in re.findall(rf"^{key}:\s*(\w+)$", threads, re.M)]
+        allowed = 0
+        if r.text("unprivileged").strip() != "0" and r.text("release").startswith("5.10."):
+            allowed = 1 << CAP_BPF
+        r.expect(found and not any(value & ~allowed for value in found), f"{name}: {key} is {found}")
+        if any(found):
+            told.append(key)
+    r.expect(set(re.findall(r"^NoNewPrivs:\s*(\d)", threads, re.M)) == {"1"}, f"{name}: no_new_privs is not set")
+    r.expect(set(re.findall(r"^Seccomp:\s*(\d)", threads, re.M)) == {"2"}, f"{name}: there is no seccomp filter")
+    return told
+
+
 def rights(r):
     """200 requests after all rights are gone, and no thread with any."""
     client, report = r.json("client.rights"), r.json("rights.json")
@@ -148,19 +166,22 @@ def rights(r):
     got = sum(s["requests"] for s in services(report, role="server"))
     r.expect(got == AFTER_DROP, f"least rights: {got} of {AFTER_DROP} requests")
     r.expect(report.get("completeness", {}).get("lost") == 0, f"least rights: {report.get('completeness')}")
-    threads = r.text("rights.threads")
-    told = []
-    for key in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
-        found = [int(value, 16) for value in re.findall(rf"^{key}:\s*(\w+)$", threads, re.M)]
-        allowed = 0
-        if r.text("unprivileged").strip() != "0" and r.text("release").startswith("5.10."):
-            allowed = 1 << CAP_BPF
-        r.expect(found and not any(value & ~allowed for value in found), f"rights: {key} is {found}")
-        if any(found):
-            told.append(key)
-    r.expect(set(re.findall(r"^NoNewPrivs:\s*(\d)", threads, re.M)) == {"1"}, "rights: no_new_privs is not set")
-    r.expect(set(re.findall(r"^Seccomp:\s*(\d)", threads, re.M)) == {"2"}, "rights: there is no seccomp filter")
+    told = without_rights(r, "rights")
     r.notes.append("rights after attaching: " + (f"CAP_BPF in {', '.join(told)}" if told else "none"))
+
+
+def daemon(r):
+    """It measures, answers HTTP, evaluates its rule and runs the command, without a right, and ends when told to."""
+    client, report = r.json("client.daemon"), r.json("daemon.json")
+    r.expect(client.get("answered") == DAEMON, f"daemon: {client.get('answered')} answers")
+    got = operations(report, service="sjvm-server", role="server").get("GET /daemon", 0)
+    r.expect(got == DAEMON, f"daemon: {got} of {DAEMON} requests in the report")
+    samples = re.findall(r'^sojourn_requests_total\{.*operation="GET /daemon".* (\d+)$', r.text("daemon.metrics"), re.M)
+    r.expect(sum(map(int, samples)) == 2 * DAEMON, f"daemon: {samples} in /metrics, for both sides")
+    r.expect('"firing"' in r.text("daemon.told"), "daemon: the command was not told of the alert")
+    r.expect(r.text("daemon.status").strip() == "0", f"daemon: ended with {r.text('daemon.status').strip()}: "
+             f"{r.text('daemon.err').strip()[-600:]}")
+    without_rights(r, "daemon")
 
 
 def verifier(r):
@@ -191,6 +212,7 @@ def judge(folder, guest=True):
     worst = residual(r, traced)
     staircase(r, traced)
     rights(r)
+    daemon(r)
     verifier(r)
     if guest:
         kernel_log(r)

@@ -118,6 +118,30 @@ kill -INT $reporter
 wait $reporter
 echo $? >"$results/rights.json.status"
 
+step daemon
+mkdir "$work/state"
+cat >"$work/sojourn.yaml" <<end
+listen: 127.0.0.1:10436
+state_dir: $work/state
+probe_set: ${set:-auto}
+alerts:
+  - {name: busy, match: {service: sjvm-server, role: server, port: ${tcp##*:}}, when: requests > 100, over: 10s}
+notify:
+  - exec: {command: [/bin/busybox, sh, -c, "cat >>$results/daemon.told"]}
+end
+"$programs/sojourn" serve -c "$work/sojourn.yaml" >"$results/daemon" 2>"$results/daemon.err" &
+daemon=$!
+started="$started $daemon"
+await '^measuring' "$results/daemon.err" $daemon
+client daemon --connect "$tcp" --connections 2 --requests 300
+await '"firing"' "$results/daemon.told" $daemon
+keep daemon.json busybox wget -q -O - http://127.0.0.1:10436/api/v1/report
+keep daemon.metrics busybox wget -q -O - http://127.0.0.1:10436/metrics
+cat /proc/$daemon/task/*/status >"$results/daemon.threads"
+kill -TERM $daemon
+wait $daemon
+echo $? >"$results/daemon.status"
+
 step 'end'
 uname -r >"$results/release"
 dmesg >"$results/dmesg" 2>/dev/null
