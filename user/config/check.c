@@ -103,8 +103,7 @@ static int check_slo(const struct sj_yaml_reader *r, const struct sj_yaml *v, st
         if (strcmp(c->slos[i].name, slo->name) == 0)
             return sj_yaml_fail(r, sj_yaml_line(v, "name"), "two SLOs are called '%s', the other one in line %u",
                                 sj_yaml_shown(shown, slo->name), c->slos[i].line);
-    if (sj_config_check_templates(r, v, &slo->labels, &c->labels, true) < 0 ||
-        check_seen(r, v, c, &slo->match, -1) < 0)
+    if (sj_config_check_templates(r, v, &slo->labels, &c->labels, true) < 0 || check_seen(r, v, c, &slo->match, -1) < 0)
         return -1;
     sj_yaml_shown(shown, slo->name);
     for (size_t i = 0; i < sizeof(burns) / sizeof(burns[0]); i++) {
