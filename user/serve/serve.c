@@ -67,12 +67,16 @@ static int on_message(void *ctx, const struct sj_message *head, const void *data
         if (head->length != sizeof(struct sj_scrape))
             break;
         return sj_daemon_answer(d, head->id, data, err);
-    case SJ_MSG_COURIER:
+    case SJ_MSG_COURIER: {
+        uint64_t failed = d->courier.reloads_failed;
         if (head->length != sizeof(d->courier))
             break;
         memcpy(&d->courier, data, sizeof(d->courier));
         d->courier_known = true;
+        if (d->courier.reloads_failed != failed)
+            sj_manager_tell(d->manager, "READY=1"); /* reading again is over, and what was there goes on */
         return 0;
+    }
     default:
         break;
     }
