@@ -296,6 +296,12 @@ install: $(B)/sojourn
 	install -D -m 755 $(B)/sojourn $(DESTDIR)$(PREFIX)/bin/sojourn
 	install -D -m 644 docs/sojourn.1 $(DESTDIR)$(PREFIX)/share/man/man1/sojourn.1
 	install -D -m 644 docs/sojourn.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/sojourn.yaml.5
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/doc/sojourn
+	sed 's,^ExecStart=/usr/local/,ExecStart=$(PREFIX)/,' deploy/sojourn.service \
+		>$(DESTDIR)$(PREFIX)/lib/systemd/system/sojourn.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/sojourn.service
+	install -m 644 deploy/sojourn.yaml deploy/prometheus-rules.yml deploy/grafana-dashboard.json \
+		$(DESTDIR)$(PREFIX)/share/doc/sojourn/
 
 # The kernel matrix: other kernels in qemu, and this one. VM="GUEST..." for some of them only.
 .PHONY: test-vm

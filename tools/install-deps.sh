@@ -10,7 +10,7 @@ build='gcc libc6-dev make pkg-config clang llvm bpftool libbpf-dev libelf-dev zl
     libyaml-dev libcap-ng-dev libseccomp-dev libevent-dev libssl-dev libcrypt-dev python3'
 test='libcmocka-dev perl nginx-light/nginx redis-server redis-tools postgresql wrk tcpdump bpftrace curl openssl
     r-base-core r-cran-fitdistrplus libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck mandoc git qemu-system-x86
-    busybox-static cpio iproute2 strace libcap2-bin procps
+    busybox-static cpio iproute2 strace libcap2-bin procps systemd
     prometheus protobuf-compiler python3-protobuf python3-prometheus-client'
 services='nginx redis-server postgresql prometheus'
 

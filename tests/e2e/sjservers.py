@@ -41,7 +41,8 @@ http {{
 class Nginx(Service):
     """nginx with its own configuration and port. `/status` is stub_status; `/` answers 200 with `body`."""
 
-    def __init__(self, locations="", http="", listen="", body="hello", workers=1):
+    def __init__(self, locations="", http="", listen="", body="hello", workers=1, program=None):
+        self.program = program or have("nginx")
         self.port = free_port()
         self.status_port = free_port()
         self.folder = temp("nginx")
@@ -58,10 +59,9 @@ class Nginx(Service):
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self):
-        program = have("nginx")
-        if not program:
+        if not self.program:
             raise Failed("nginx is not installed")
-        self.process = Process([program, "-p", self.folder, "-c", self.folder + "/nginx.conf",
+        self.process = Process([self.program, "-p", self.folder, "-c", self.folder + "/nginx.conf",
                                 "-e", self.folder + "/error.log"])
         await_true(lambda: accepts(("127.0.0.1", self.port)), "nginx listens", process=self.process)
         self.pid = self.process.pid
@@ -76,7 +76,8 @@ class Nginx(Service):
 class Redis(Service):
     """redis on a port of its own, or on a unix socket."""
 
-    def __init__(self, *arguments, unix=False):
+    def __init__(self, *arguments, unix=False, program=None):
+        self.program = program or have("redis-server")
         self.folder = temp("redis")
         os.mkdir(self.folder)
         self.path = self.folder + "/redis.sock" if unix else None
@@ -84,11 +85,10 @@ class Redis(Service):
         self.arguments = arguments
 
     def start(self):
-        program = have("redis-server")
-        if not program:
+        if not self.program:
             raise Failed("redis-server is not installed")
         where = ["--port", "0", "--unixsocket", self.path] if self.path else ["--port", self.port]
-        self.process = Process([program, "--bind", "127.0.0.1", *where, "--dir", self.folder, "--save", "",
+        self.process = Process([self.program, "--bind", "127.0.0.1", *where, "--dir", self.folder, "--save", "",
                                 "--appendonly", "no", "--daemonize", "no", *self.arguments])
         await_true(lambda: accepts(self.target()), "redis listens", process=self.process)
         self.pid = self.process.pid
