@@ -30,7 +30,7 @@ class Prometheus(sjtest.Service):
         jobs = "".join(f"  - job_name: {job}\n    static_configs: [{{targets: ['127.0.0.1:{port}']}}]\n"
                        for job, port in targets.items())
         with open(self.folder + "/prometheus.yml", "w", encoding="utf-8") as file:
-            file.write("global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+            file.write("global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 3s}\n"
                        f"rule_files: {json.dumps(list(rules))}\nscrape_configs:\n{jobs}")
 
     def start(self):
@@ -90,6 +90,7 @@ class OnlyText:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        self.server.handle_error = lambda *_: None  # one of the two has ended
         self.port = self.server.server_address[1]
 
     def __enter__(self):
