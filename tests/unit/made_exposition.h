@@ -18,13 +18,12 @@ struct made_exposition {
     struct sj_out out;
 };
 
-static inline void made_exposition_init(struct made_exposition *m, size_t rows)
+static inline void made_exposition_limited(struct made_exposition *m, const struct sj_series_limits *limits)
 {
-    const struct sj_series_limits limits = {.rows = rows, .bytes = (size_t)64 << 20};
     *m = (struct made_exposition){
         .measurement = made_measurement(),
         .status = {.kernel_seconds = NAN, .kernel_seconds_per_request = NAN},
-        .series = sj_series_new(&limits),
+        .series = sj_series_new(limits),
     };
     m->e = (struct sj_exposition){
         .measurement = &m->measurement,
@@ -36,6 +35,11 @@ static inline void made_exposition_init(struct made_exposition *m, size_t rows)
     if (!m->series)
         abort();
     made_out(&m->out);
+}
+
+static inline void made_exposition_init(struct made_exposition *m, size_t rows)
+{
+    made_exposition_limited(m, &(struct sj_series_limits){.rows = rows, .bytes = (size_t)64 << 20});
 }
 
 static inline void made_exposition_add(struct made_exposition *m, const struct sj_request *r)
@@ -83,6 +87,28 @@ static inline char *made_exposition_read(struct made_exposition *m, enum sj_expo
     if (!said || getdelim(&text, &size, '\0', said) <= 0 || pclose(said) != 0)
         abort();
     return text;
+}
+
+static inline bool made_has_line(const char *text, const char *line)
+{
+    size_t n = strlen(line);
+    for (const char *p = text; p; p = strchr(p, '\n')) {
+        p += *p == '\n';
+        if (strncmp(p, line, n) == 0 && (p[n] == '\n' || !p[n]))
+            return true;
+    }
+    return false;
+}
+
+/* How many lines begin so. */
+static inline size_t made_count_lines(const char *text, const char *start)
+{
+    size_t n = 0;
+    for (const char *p = text; p; p = strchr(p, '\n')) {
+        p += *p == '\n';
+        n += strncmp(p, start, strlen(start)) == 0;
+    }
+    return n;
 }
 
 static inline void made_exposition_fini(struct made_exposition *m)

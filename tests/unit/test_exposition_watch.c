@@ -24,28 +24,6 @@ static void seconds(struct made_watch *m, const struct sj_series_id *id, int n, 
     }
 }
 
-static bool has_line(const char *text, const char *line)
-{
-    size_t n = strlen(line);
-    for (const char *p = text; p; p = strchr(p, '\n')) {
-        p += *p == '\n';
-        if (strncmp(p, line, n) == 0 && (p[n] == '\n' || !p[n]))
-            return true;
-    }
-    return false;
-}
-
-/* How many lines begin so. */
-static size_t count_lines(const char *text, const char *start)
-{
-    size_t n = 0;
-    for (const char *p = text; p; p = strchr(p, '\n')) {
-        p += *p == '\n';
-        n += strncmp(p, start, strlen(start)) == 0;
-    }
-    return n;
-}
-
 /* Each of the lines is in each of the formats. NULL ends them. */
 static void all_formats_say(struct made_watch *w, uint64_t max_series, const char *const *lines)
 {
@@ -56,7 +34,7 @@ static void all_formats_say(struct made_watch *w, uint64_t max_series, const cha
     for (int f = 0; f < SJ_EXPOSITION_MAX_; f++) {
         char *text = made_exposition_read(&m, (enum sj_exposition_format)f);
         for (size_t i = 0; lines[i]; i++)
-            if (!has_line(text, lines[i]))
+            if (!made_has_line(text, lines[i]))
                 fail_msg("format %d has no line %s in\n%s", f, lines[i], text);
         free(text);
     }
@@ -155,7 +133,7 @@ static void alerts_beyond_the_limit_are_counted(void **state)
     m.e.watch = w.w;
     m.e.max_series = 40;
     char *text = made_exposition_read(&m, SJ_EXPOSITION_TEXT);
-    assert_int_equal(count_lines(text, "sojourn_alert_state{"), 40);
+    assert_int_equal(made_count_lines(text, "sojourn_alert_state{"), 40);
     free(text);
     made_exposition_fini(&m);
     made_watch_free(&w);
@@ -186,8 +164,8 @@ static void an_objective_has_a_budget(void **state)
     made_exposition_init(&e, 100);
     e.e.watch = m.w;
     char *text = made_exposition_read(&e, SJ_EXPOSITION_OPENMETRICS);
-    assert_int_equal(count_lines(text, "sojourn_slo_burn_rate{"), 2); /* 6h and 3d */
-    assert_int_equal(count_lines(text, "sojourn_slo_error_budget_remaining_ratio{"), 1);
+    assert_int_equal(made_count_lines(text, "sojourn_slo_burn_rate{"), 2); /* 6h and 3d */
+    assert_int_equal(made_count_lines(text, "sojourn_slo_error_budget_remaining_ratio{"), 1);
     free(text);
     made_exposition_fini(&e);
     made_watch_free(&m);

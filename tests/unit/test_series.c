@@ -22,7 +22,7 @@ static uint32_t next_random(uint32_t *x)
 
 static struct sj_series *series(size_t rows, size_t bytes)
 {
-    const struct sj_series_limits limits = {rows, bytes, 0};
+    const struct sj_series_limits limits = {.rows = rows, .bytes = bytes};
     struct sj_series *s = sj_series_new(&limits);
     assert_non_null(s);
     return s;
@@ -33,7 +33,7 @@ static void add(struct sj_series *s, const struct sj_request *r)
     assert_int_equal(sj_series_add(s, r), 0);
 }
 
-static struct sj_snapshot snapshot(const struct sj_series *s)
+static struct sj_snapshot snapshot(struct sj_series *s)
 {
     struct sj_snapshot snap;
     assert_int_equal(sj_series_snapshot(s, &snap), 0);

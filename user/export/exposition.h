@@ -14,7 +14,7 @@ struct sj_exposition {
     const struct sj_live_status *status;
     const struct sj_watch *watch;            /* alert states and SLOs; NULL: none */
     const struct sj_courier_status *courier; /* as it was last told; NULL: nothing is known */
-    uint64_t max_series;                     /* per metric: the rest goes into `other` */
+    uint64_t max_series;                     /* of each metric that is not about rows of the snapshot */
     uint64_t now_real_ns;
     double collector_cpu_seconds;
     uint64_t collector_rss_bytes;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
+#include <stdio.h>
 
+#include "export/endpoint.h"
 #include "export/exposition_families.h"
 #include "export/exposition_rows.h"
 #include "series/report.h"
@@ -8,7 +10,7 @@
 /* What was asked and how long it took: the metrics that have the labels service_name, role, protocol and operation. */
 
 #define ROW_LABELS 4
-#define CLASSES (SJ_CLASS_MAX_ + 1)
+#define EXEMPLAR_LABELS 2
 
 /* Bounds at every second power of two: there are several stages to a request. */
 #define STAGE_STEP 2
@@ -43,17 +45,33 @@ static void row_labels(const struct sj_row *r, struct sj_label labels[ROW_LABELS
     labels[3] = (struct sj_label){"operation", r->operation};
 }
 
-/* Calls fn for each series of rows that a metric of this width has. */
-static int each_group(const struct sj_exposition *e, unsigned width, struct sj_encoder *encoder,
+/* CLOCK_MONOTONIC as a time of day; what was before the start was at the start. */
+static uint64_t real_time(const struct sj_exposition *e, uint64_t mono_ns)
+{
+    const struct sj_measurement *m = e->measurement;
+    return m->start_real_ns + (mono_ns > m->start_mono_ns ? mono_ns - m->start_mono_ns : 0);
+}
+
+static uint64_t created(const struct group *g)
+{
+    uint64_t first = UINT64_MAX;
+    for (size_t i = 0; i < g->n; i++)
+        first = g->rows[i].created_ns < first ? g->rows[i].created_ns : first;
+    return real_time(g->e, first);
+}
+
+/* Calls fn for each series of rows that a metric of this kind has. */
+static int each_group(const struct sj_exposition *e, enum sj_kind kind, struct sj_encoder *encoder,
                       int (*fn)(struct sj_encoder *, const struct group *))
 {
     struct sj_rows rows;
-    int rc = sj_rows_make(e->snapshot, e->max_series, width, &rows);
+    int rc = sj_rows_make(e->snapshot, kind, &rows);
     if (rc < 0)
         return rc;
     for (size_t i = 0, end; i < rows.n && rc == 0; i = end) {
         end = sj_rows_end(&rows, i);
         const struct group g = {e, &rows.v[i], end - i};
+        sj_encode_since(encoder, created(&g));
         rc = fn(encoder, &g);
     }
     sj_rows_free(&rows);
@@ -90,8 +108,27 @@ static void add_hist(struct adder *a, const struct sj_hist *h)
         a->rc = -ENOMEM;
 }
 
+/*
+ * The latest of the rows' examples, NULL without: one for a series, since a reader takes no example that is older than
+ * one it has had of the series. The text is the peer's address.
+ */
+static const struct sj_exemplar *example_of(const struct group *g)
+{
+    const struct sj_exemplar *latest = NULL;
+    for (size_t i = 0; i < g->n; i++) {
+        const struct sj_exemplar *e = g->rows[i].exemplar;
+        if (e && (!latest || e->mono_ns > latest->mono_ns))
+            latest = e;
+    }
+    return latest;
+}
+
 static int put_durations(struct sj_encoder *encoder, const struct group *g)
 {
+    char pid[12], peer[SJ_ENDPOINT_SIZE];
+    struct sj_label who[EXEMPLAR_LABELS] = {{"pid", pid}, {"peer", peer}};
+    struct sj_metric_exemplar exemplar = {.labels = who};
+    const struct sj_exemplar *example = example_of(g);
     struct sj_label labels[ROW_LABELS];
     struct adder total = {0};
     row_labels(g->rows, labels);
@@ -99,7 +136,14 @@ static int put_durations(struct sj_encoder *encoder, const struct group *g)
         add_hist(&total, g->rows[i].cell ? &g->rows[i].cell->total : NULL);
         add_hist(&total, g->rows[i].counted);
     }
-    const struct sj_metric_histogram h = {.hist = total.only, .step = 1};
+    if (example) {
+        snprintf(pid, sizeof(pid), "%u", example->pid);
+        exemplar.n_labels = sj_endpoint_text(peer, &example->peer) > 0 ? 2 : 1;
+        exemplar.value_ns = example->total_ns;
+        exemplar.real_ns = real_time(g->e, example->mono_ns);
+    }
+    const struct sj_metric_histogram h = {
+        .hist = total.only, .step = 1, .exemplars = &exemplar, .n_exemplars = example != NULL};
     if (total.rc == 0)
         sj_encode_histogram(encoder, labels, ROW_LABELS, &h);
     sj_hist_free(&total.sum);
@@ -147,22 +191,22 @@ static int put_stages(struct sj_encoder *encoder, const struct group *g)
 
 static int put_requests(struct sj_encoder *encoder, const struct group *g)
 {
-    static const char *const names[CLASSES] = {
+    static const char *const names[SJ_CLASSES] = {
         [SJ_CLASS_OTHER] = "other", [SJ_CLASS_1XX] = "1xx", [SJ_CLASS_2XX] = "2xx",     [SJ_CLASS_3XX] = "3xx",
         [SJ_CLASS_4XX] = "4xx",     [SJ_CLASS_5XX] = "5xx", [SJ_CLASS_MAX_] = "unknown"};
     struct sj_label labels[ROW_LABELS + 1];
-    uint64_t by_class[CLASSES] = {0};
+    uint64_t by_class[SJ_CLASSES] = {0};
     for (size_t i = 0; i < g->n; i++) {
-        const struct sj_cell *c = g->rows[i].cell;
-        uint64_t told = 0;
-        for (int k = 0; c && k < SJ_CLASS_MAX_; k++) {
-            by_class[k] += c->classes[k];
-            told += c->classes[k];
+        const struct sj_row *row = &g->rows[i];
+        uint64_t without = (row->cell ? row->cell->requests : 0) + (row->counted ? row->counted->count : 0);
+        for (int k = 0; row->cell && k < SJ_CLASS_MAX_; k++) {
+            by_class[k] += row->classes >> k & 1 ? row->cell->classes[k] : 0;
+            without -= row->cell->classes[k];
         }
-        by_class[SJ_CLASS_MAX_] += sj_row_requests(&g->rows[i]) - told;
+        by_class[SJ_CLASS_MAX_] += row->classes >> SJ_CLASS_MAX_ & 1 ? without : 0;
     }
     row_labels(g->rows, labels);
-    for (int k = 0; k < CLASSES; k++) {
+    for (int k = 0; k < SJ_CLASSES; k++) {
         labels[ROW_LABELS] = (struct sj_label){"status_class", names[k]};
         if (by_class[k])
             sj_encode_value(encoder, labels, ROW_LABELS + 1, (double)by_class[k]);
@@ -181,27 +225,17 @@ static int put_errors(struct sj_encoder *encoder, const struct group *g)
     return 0;
 }
 
-static unsigned widest_role(uint32_t measured)
-{
-    unsigned widest = 1;
-    for (int role = 0; role < SJ_ROLE_MAX_; role++) {
-        unsigned n = (unsigned)__builtin_popcount(measured & sj_stages_of_role((enum sj_role)role));
-        widest = n > widest ? n : widest;
-    }
-    return widest;
-}
-
 int sj_expose_requests(struct sj_encoder *encoder, const struct sj_exposition *e)
 {
     sj_encode_family(encoder, &durations);
-    if (each_group(e, 1, encoder, put_durations) < 0)
+    if (each_group(e, SJ_KIND_TOTAL, encoder, put_durations) < 0)
         return -ENOMEM;
     sj_encode_family(encoder, &stages);
-    if (each_group(e, widest_role(e->measurement->stages), encoder, put_stages) < 0)
+    if (each_group(e, SJ_KIND_STAGES, encoder, put_stages) < 0)
         return -ENOMEM;
     sj_encode_family(encoder, &requests);
-    if (each_group(e, CLASSES, encoder, put_requests) < 0)
+    if (each_group(e, SJ_KIND_CLASSES, encoder, put_requests) < 0)
         return -ENOMEM;
     sj_encode_family(encoder, &errors);
-    return each_group(e, 1, encoder, put_errors);
+    return each_group(e, SJ_KIND_TOTAL, encoder, put_errors);
 }

@@ -7,25 +7,6 @@
 
 #include "series/report.h"
 
-/*
- * Which slots are shown. A service that is shown has up to two series of its own, for what has no operation and for the
- * operations beyond the limit, and each role one for the services beyond it; operations get what is left.
- */
-struct limits {
-    uint64_t services;
-    uint64_t operations;
-};
-
-#define SHARE_OF_SERVICES 6
-
-static struct limits limits_for(uint64_t max_series, unsigned width)
-{
-    uint64_t series = max_series / width;
-    uint64_t left = series > SJ_ROLE_MAX_ ? series - SJ_ROLE_MAX_ : 0;
-    uint64_t services = left / SHARE_OF_SERVICES;
-    return (struct limits){services, left - 2 * services};
-}
-
 static int compare(const struct sj_row *a, const struct sj_row *b)
 {
     int c = strcmp(a->service, b->service);
@@ -39,40 +20,79 @@ static int compare_rows(const void *a, const void *b)
     return compare(a, b);
 }
 
-static void add_service(struct sj_rows *rows, const struct sj_service_view *s, const struct limits *limits)
+static void add(struct sj_rows *rows, struct sj_row row, unsigned classes)
 {
-    struct sj_row row = {.service = s->service, .operation = "", .role = s->role, .protocol = s->protocol};
-    bool shown = !s->rest && s->slot < limits->services;
-    if (!shown) {
-        row.service = row.operation = SJ_REST_NAME;
-        row.protocol = SJ_PROTO_UNKNOWN;
-    }
-    if (s->plain || s->counted_total) {
-        struct sj_row *plain = &rows->v[rows->n++];
-        *plain = row;
-        plain->cell = s->plain;
-        plain->counted = s->counted_total;
+    row.classes = (uint8_t)classes;
+    if (classes)
+        rows->v[rows->n++] = row;
+}
+
+/*
+ * By its own name, as the rest of its service, or as the rest of all: where a metric tells classes apart, perhaps all
+ * three.
+ */
+static void place(struct sj_rows *rows, struct sj_row row, const struct sj_service_view *s, unsigned own, unsigned rest)
+{
+    add(rows, row, own);
+    row.operation = SJ_REST_NAME;
+    row.created_ns = s->created_ns;
+    add(rows, row, rest & ~own);
+    row.service = SJ_REST_NAME;
+    row.protocol = SJ_PROTO_UNKNOWN;
+    row.created_ns = 0;
+    add(rows, row, SJ_CLASSES_ALL & ~(own | rest));
+}
+
+static const struct sj_exemplar *example(const struct sj_exemplar *e)
+{
+    return e->total_ns ? e : NULL;
+}
+
+static void add_service(struct sj_rows *rows, const struct sj_service_view *s, enum sj_kind kind)
+{
+    const unsigned rest = s->rest ? 0 : s->rest_shown.in[kind];
+    struct sj_row row = {.service = s->service, .role = s->role, .protocol = s->protocol, .created_ns = s->created_ns};
+    if ((s->plain || s->counted_total) && !(kind == SJ_KIND_STAGES && s->plain_shown.bare)) {
+        struct sj_row plain = row;
+        plain.operation = "";
+        plain.cell = s->plain;
+        plain.counted = s->counted_total;
+        plain.exemplar = example(&s->plain_exemplar);
+        place(rows, plain, s, s->rest ? 0 : s->plain_shown.in[kind], rest);
     }
     for (size_t i = 0; i < s->n_operations; i++) {
         const struct sj_operation_view *op = &s->operations[i];
-        bool named = shown && !op->rest && op->slot < limits->operations;
-        row.operation = named ? op->operation : SJ_REST_NAME;
+        if (kind == SJ_KIND_STAGES && op->shown.bare && !op->rest)
+            continue;
+        row.operation = op->operation;
         row.cell = op->cell;
-        rows->v[rows->n++] = row;
+        row.created_ns = op->created_ns;
+        row.exemplar = example(&op->exemplar);
+        place(rows, row, s, op->rest ? 0 : op->shown.in[kind], rest);
+    }
+    if (s->kept[kind]) {
+        row.cell = s->kept[kind];
+        row.exemplar = NULL;
+        place(rows, row, s, 0, rest);
     }
 }
 
-int sj_rows_make(const struct sj_snapshot *snap, uint64_t max_series, unsigned width, struct sj_rows *out)
+/* Each row is shown in one place, in metrics by classes in three. */
+static size_t most_rows(const struct sj_snapshot *snap)
 {
-    const struct limits limits = limits_for(max_series, width);
     size_t most = 1;
     for (size_t i = 0; i < snap->n_services; i++)
-        most += 1 + snap->services[i].n_operations;
-    struct sj_rows rows = {.v = calloc(most, sizeof(*rows.v))};
+        most += 3 * (2 + snap->services[i].n_operations);
+    return most;
+}
+
+int sj_rows_make(const struct sj_snapshot *snap, enum sj_kind kind, struct sj_rows *out)
+{
+    struct sj_rows rows = {.v = calloc(most_rows(snap), sizeof(*rows.v))};
     if (!rows.v)
         return -ENOMEM;
     for (size_t i = 0; i < snap->n_services; i++)
-        add_service(&rows, &snap->services[i], &limits);
+        add_service(&rows, &snap->services[i], kind);
     qsort(rows.v, rows.n, sizeof(*rows.v), compare_rows);
     *out = rows;
     return 0;
@@ -90,9 +110,4 @@ size_t sj_rows_end(const struct sj_rows *rows, size_t first)
     while (end < rows->n && compare(&rows->v[first], &rows->v[end]) == 0)
         end++;
     return end;
-}
-
-uint64_t sj_row_requests(const struct sj_row *row)
-{
-    return (row->cell ? row->cell->requests : 0) + (row->counted ? row->counted->count : 0);
 }

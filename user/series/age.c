@@ -12,7 +12,8 @@
  *   while another row of the same name is in use, its counts go to a row that is kept for those (`departed`), since the
  *   series goes on and must not fall;
  *   otherwise the series ends, and its counts are kept in the total of what it belonged to (`retired`), where reports
- *   find them and exporters do not look. If the name comes again, it begins with 0.
+ *   find them and exporters do not look. If the name comes again, it begins with 0. What was shown as part of a
+ *   rest, which goes on, stays there (shown.c).
  */
 
 #define MINUTE_NS 60000000000ULL
@@ -78,7 +79,7 @@ static int give_counts(struct sj_operation *to, const struct sj_operation *from)
         to->created_ns = from->created_ns;
     if (from->used_ns > to->used_ns)
         to->used_ns = from->used_ns;
-    if (from->exemplar.total_ns > to->exemplar.total_ns)
+    if (from->exemplar.mono_ns > to->exemplar.mono_ns)
         to->exemplar = from->exemplar;
     return 0;
 }
@@ -105,7 +106,7 @@ static int age_operation(struct sj_series *s, struct sj_operation *op, uint64_t 
             return -ENOMEM;
     } else {
         struct sj_cell *retired = retired_of(svc);
-        if (!retired || sj_cell_merge(retired, &op->cell) < 0)
+        if (!retired || sj_cell_merge(retired, &op->cell) < 0 || sj_shown_keep(svc, op) < 0)
             return -ENOMEM;
     }
     sj_store_remove_operation(s, op);
@@ -122,7 +123,7 @@ static int depart(struct sj_series *s, struct sj_service *svc, struct sj_service
     }
     if (svc->retired && (!retired_of(d) || sj_cell_merge(d->retired, svc->retired) < 0))
         return -ENOMEM;
-    if (sj_hist_merge(&d->counted, &svc->counted) < 0)
+    if (sj_hist_merge(&d->counted, &svc->counted) < 0 || sj_shown_depart(d, svc) < 0)
         return -ENOMEM;
     for (int i = 0; i < SJ_STAGE_MAX_; i++)
         d->counted_stage_ns[i] += svc->counted_stage_ns[i];
@@ -139,7 +140,7 @@ static int retire(struct sj_series *s, const struct sj_service *svc)
 {
     struct sj_service *rest = sj_store_rest_service(s, svc->role);
     struct sj_cell *to = rest ? retired_of(rest) : NULL;
-    if (!to)
+    if (!to || sj_shown_retire(rest, svc) < 0)
         return -ENOMEM;
     for (const struct sj_operation *op = svc->operations; op; op = op->next)
         if (sj_cell_merge(to, &op->cell) < 0)

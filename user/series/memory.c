@@ -28,6 +28,7 @@ size_t sj_series_bytes(const struct sj_series *s)
     for (const struct sj_service *svc = s->first; svc; svc = svc->next) {
         n += sizeof(*svc) + sj_course_bytes(&svc->course) + svc->pids.size * sizeof(uint32_t) + 128;
         n += (svc->counted.len + svc->counted_interval.len) * sizeof(uint64_t);
+        n += sj_shown_bytes(svc);
         n += svc->retired ? sizeof(*svc->retired) + sj_cell_bytes(svc->retired) : 0;
         for (const struct sj_operation *op = svc->operations; op; op = op->next)
             n += operation_bytes(op);
@@ -75,7 +76,7 @@ static int fold_least_used(struct sj_series *s)
     return rc;
 }
 
-/* The stages of the least used rows are what is given up: their totals go on. */
+/* The stages of the least used rows are what is given up: their totals go on. Rows for the rest keep theirs. */
 static int strip(struct sj_series *s)
 {
     struct sj_operation **all = malloc((2 * s->rows + 1) * sizeof(struct sj_operation *));
@@ -84,11 +85,13 @@ static int strip(struct sj_series *s)
         return -ENOMEM;
     for (struct sj_service *svc = s->first; svc; svc = svc->next)
         for (struct sj_operation *op = svc->operations; op; op = op->next)
-            if (!op->bare && n < 2 * s->rows)
+            if (!op->bare && !svc->is_rest && op != svc->rest && n < 2 * s->rows)
                 all[n++] = op;
     qsort(all, n, sizeof(struct sj_operation *), by_requests);
     for (size_t i = 0; i < n && saved < excess; i++) {
         size_t before = sj_cell_bytes(&all[i]->cell);
+        if (sj_shown_keep_stages(all[i]->owner, all[i]) < 0)
+            break;
         sj_cell_strip(&all[i]->cell);
         all[i]->bare = true;
         saved += before - sj_cell_bytes(&all[i]->cell);

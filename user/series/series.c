@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "series/hash.h"
 #include "series/store.h"
 
 /* What a new row will take before long: a handful of narrow histograms. */
@@ -14,50 +15,6 @@
 
 /* A share of the rows is for services, so that one service's operations cannot keep others from being seen. */
 #define SERVICES_PER_ROWS 4
-
-static uint64_t mix(uint64_t h, uint64_t v)
-{
-    h = (h ^ v) * 0x9e3779b97f4a7c15ULL;
-    return h ^ h >> 29;
-}
-
-static uint64_t eight(const char *text)
-{
-    uint64_t word;
-    memcpy(&word, text, sizeof(word));
-    return word;
-}
-
-/* Eight bytes at a step, the last of which may overlap: a name is hashed for every request. */
-static uint64_t mix_text(uint64_t h, const char *text, size_t n)
-{
-    h ^= (uint64_t)n << 56;
-    if (n < sizeof(uint64_t)) {
-        uint64_t word = 0;
-        for (size_t i = 0; i < n; i++)
-            word = word << 8 | (uint8_t)text[i];
-        return mix(h, word);
-    }
-    for (size_t i = 0; i < n - sizeof(uint64_t); i += sizeof(uint64_t))
-        h = mix(h, eight(text + i));
-    return mix(h, eight(text + n - sizeof(uint64_t)));
-}
-
-/* There are as many slots as there may be rows, so one is free for every new row. */
-static uint32_t take_slot(uint64_t *taken)
-{
-    size_t word = 0;
-    while (taken[word] == UINT64_MAX)
-        word++;
-    unsigned bit = (unsigned)__builtin_ctzll(~taken[word]);
-    taken[word] |= 1ULL << bit;
-    return (uint32_t)(64 * word + bit);
-}
-
-static void give_slot(uint64_t *taken, uint32_t slot)
-{
-    taken[slot / 64] &= ~(1ULL << slot % 64);
-}
 
 struct sj_series *sj_series_new(const struct sj_series_limits *limits)
 {
@@ -76,31 +33,33 @@ struct sj_series *sj_series_new(const struct sj_series_limits *limits)
     s->mask = slots - 1;
     s->services = calloc(slots, sizeof(*s->services));
     s->operations = calloc(slots, sizeof(*s->operations));
-    s->service_slots = calloc(s->limits.rows / 64 + 1, sizeof(*s->service_slots));
-    s->operation_slots = calloc(s->limits.rows / 64 + 1, sizeof(*s->operation_slots));
-    if (!s->services || !s->operations || !s->service_slots || !s->operation_slots) {
+    if (s->limits.idle_ns)
+        s->names = sj_names_new(2 * s->limits.rows + 16, s->limits.series);
+    if (!s->services || !s->operations || (s->limits.idle_ns && !s->names)) {
         sj_series_free(s);
         return NULL;
     }
     return s;
 }
 
-static void free_operation(struct sj_operation *op)
+static void free_operation(struct sj_series *s, struct sj_operation *op)
 {
     sj_interval_free(op);
+    sj_name_drop(s->names, op->as);
     sj_cell_clear(&op->cell);
     free(op);
 }
 
-static void free_service(struct sj_service *svc)
+static void free_service(struct sj_series *s, struct sj_service *svc)
 {
     for (struct sj_operation *op = svc->operations, *next; op; op = next) {
         next = op->next;
-        free_operation(op);
+        free_operation(s, op);
     }
     if (svc->retired)
         sj_cell_clear(svc->retired);
     free(svc->retired);
+    sj_shown_free(s, svc);
     sj_hist_free(&svc->counted);
     sj_hist_free(&svc->counted_interval);
     sj_course_free(&svc->course);
@@ -114,18 +73,24 @@ void sj_series_free(struct sj_series *s)
         return;
     for (struct sj_service *svc = s->first, *next; svc; svc = next) {
         next = svc->next;
-        free_service(svc);
+        free_service(s, svc);
     }
     free(s->services);
     free(s->operations);
-    free(s->service_slots);
-    free(s->operation_slots);
+    sj_names_free(s->names);
     free(s);
 }
 
+static bool is_full_for_operations(const struct sj_series *s)
+{
+    size_t most = s->limits.rows - (s->limits.idle_ns ? s->limits.rows / SERVICES_PER_ROWS : 0);
+    return s->rows >= s->limits.rows || s->rows - s->n_services >= most || s->bytes >= s->limits.bytes;
+}
+
+/* In a series that lasts, services and what has no operation have memory and rows that operations leave to them. */
 static bool is_full(const struct sj_series *s)
 {
-    return s->rows >= s->limits.rows || s->bytes >= s->limits.bytes;
+    return s->rows >= s->limits.rows || s->bytes >= s->limits.bytes + (s->limits.idle_ns ? s->limits.bytes / 8 : 0);
 }
 
 /* ---- rows ----------------------------------------------------------------------------------------------------------
@@ -148,9 +113,9 @@ static struct key make_key(const struct sj_series *s, const char *service, const
     struct key k = {.service = service, .container = container, .role = role, .protocol = protocol, .port = port};
     k.service_len = strlen(service);
     k.container_len = strlen(container);
-    uint64_t h = mix(s->seed, (uint64_t)port << 16 | (uint64_t)role << 8 | protocol);
-    h = mix_text(h, service, k.service_len);
-    k.hash = k.container_len ? mix_text(h, container, k.container_len) : h;
+    uint64_t h = sj_hash_mix(s->seed, (uint64_t)port << 16 | (uint64_t)role << 8 | protocol);
+    h = sj_hash_text(h, service, k.service_len);
+    k.hash = k.container_len ? sj_hash_text(h, container, k.container_len) : h;
     return k;
 }
 
@@ -179,7 +144,8 @@ static struct sj_service *new_service(struct sj_series *s, const struct key *k)
     svc->container = container;
     svc->service_len = k->service_len;
     svc->container_len = k->container_len;
-    svc->identity = mix_text(mix(s->seed, (uint64_t)k->role << 8 | k->protocol), k->service, k->service_len);
+    svc->identity =
+        sj_hash_text(sj_hash_mix(s->seed, (uint64_t)k->role << 8 | k->protocol), k->service, k->service_len);
     svc->created_ns = s->now_ns;
     svc->counted_ns = s->now_ns;
     svc->next = s->first;
@@ -214,7 +180,6 @@ static struct sj_service *put_service(struct sj_series *s, const struct key *k, 
     struct sj_service *svc = new_service(s, k);
     if (!svc)
         return NULL;
-    svc->slot = take_slot(s->service_slots);
     s->services[place] = (struct sj_slot){k->hash, svc};
     s->rows++;
     s->n_services++;
@@ -268,7 +233,7 @@ static struct sj_operation *find_operation(const struct sj_series *s, const stru
                                            size_t *place, uint64_t *hash)
 {
     size_t len = strlen(name);
-    *hash = mix_text(svc->hash, name, len);
+    *hash = sj_hash_text(svc->hash, name, len);
     size_t i = *hash & s->mask;
     for (; s->operations[i].row; i = (i + 1) & s->mask) {
         struct sj_operation *op = s->operations[i].row;
@@ -293,7 +258,8 @@ static struct sj_operation *put_operation(struct sj_series *s, struct sj_service
     if (!op)
         return NULL;
     op->hash = hash;
-    op->slot = take_slot(s->operation_slots);
+    if (s->names)
+        sj_shown_begin(s, op);
     s->operations[place] = (struct sj_slot){hash, op};
     s->rows++;
     s->bytes += ROW_ESTIMATE;
@@ -308,7 +274,7 @@ static struct sj_operation *get_operation(struct sj_series *s, struct sj_service
     struct sj_operation *op = find_operation(s, svc, name, &place, &hash);
     if (op)
         return op->folded ? sj_store_rest_operation(s, svc) : op;
-    if (svc->is_rest || is_full(s))
+    if (svc->is_rest || (name[0] ? is_full_for_operations(s) : is_full(s)))
         return sj_store_rest_operation(s, svc);
     return put_operation(s, svc, name, place, hash);
 }
@@ -323,8 +289,7 @@ struct sj_operation *sj_store_operation(struct sj_series *s, struct sj_service *
 
 /* ---- rows that go ---- */
 
-/* Closes the gap that a row leaves in an open-addressing table, by what would have been put there. */
-static void forget(struct sj_slot *table, size_t mask, uint64_t hash, const void *row)
+void sj_store_forget(struct sj_slot *table, size_t mask, uint64_t hash, const void *row)
 {
     size_t gap = hash & mask;
     while (table[gap].row != row)
@@ -349,12 +314,11 @@ void sj_store_remove_operation(struct sj_series *s, struct sj_operation *op)
     if (op == svc->rest) {
         svc->rest = NULL;
     } else {
-        forget(s->operations, s->mask, op->hash, op);
-        give_slot(s->operation_slots, op->slot);
+        sj_store_forget(s->operations, s->mask, op->hash, op);
         s->rows--;
     }
     memset(s->recent, 0, sizeof(s->recent));
-    free_operation(op);
+    free_operation(s, op);
 }
 
 void sj_store_remove_service(struct sj_series *s, struct sj_service *svc)
@@ -365,12 +329,11 @@ void sj_store_remove_service(struct sj_series *s, struct sj_service *svc)
     while (*link != svc)
         link = &(*link)->next;
     *link = svc->next;
-    forget(s->services, s->mask, svc->hash, svc);
-    give_slot(s->service_slots, svc->slot);
+    sj_store_forget(s->services, s->mask, svc->hash, svc);
     s->rows--;
     s->n_services--;
     memset(s->recent, 0, sizeof(s->recent));
-    free_service(svc);
+    free_service(s, svc);
 }
 
 static bool is_recent(const struct sj_recent *r, const struct sj_request *req, uint32_t traits)
@@ -402,14 +365,14 @@ static struct sj_operation *operation_of(struct sj_series *s, const struct sj_re
     return op;
 }
 
-/* The slowest request of a minute, or the first one of the next, is the row's example. */
+/* The slowest request of a minute, or the first one of the next, is the row's example; each is later than the last. */
 static void keep_exemplar(const struct sj_series *s, struct sj_operation *op, const struct sj_request *req)
 {
     struct sj_exemplar *e = &op->exemplar;
-    if (req->total_ns < e->total_ns && s->now_ns < e->mono_ns + EXEMPLAR_NS)
+    uint64_t end_ns = req->start_ns + req->total_ns;
+    if (end_ns < e->mono_ns || (req->total_ns < e->total_ns && s->now_ns < e->mono_ns + EXEMPLAR_NS))
         return;
-    *e = (struct sj_exemplar){
-        .total_ns = req->total_ns, .mono_ns = req->start_ns + req->total_ns, .pid = req->pid, .peer = req->peer};
+    *e = (struct sj_exemplar){.total_ns = req->total_ns, .mono_ns = end_ns, .pid = req->pid, .peer = req->peer};
 }
 
 int sj_series_add(struct sj_series *s, const struct sj_request *req)

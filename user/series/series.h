@@ -26,6 +26,7 @@ struct sj_series_limits {
      * are they counted again elsewhere.
      */
     uint64_t idle_ns;
+    uint64_t series; /* of a series that lasts: what a metric may have, see struct sj_shown */
 };
 
 /* What is kept without other wishes. */
@@ -132,7 +133,7 @@ size_t sj_series_bytes(const struct sj_series *s);
 /* The name under which the rows beyond the limits are shown. */
 #define SJ_REST_NAME "other"
 
-/* One request as an example for a row: the slowest of late. Only in series that last. */
+/* One request as an example for a row: the slowest of late. Its time never goes back. Only in series that last. */
 struct sj_exemplar {
     uint64_t total_ns; /* 0: there is none */
     uint64_t mono_ns;  /* when it ended */
@@ -141,14 +142,27 @@ struct sj_exemplar {
 };
 
 /*
- * A row's slot is its place among the living ones: the lowest number that was free when it came, its own until it goes,
- * counted apart for services and operations. So who shows only the rows whose slot is below some number shows at most
- * as many, and none ever changes sides. A row for the rest has none.
+ * To exporters a series is a service's name, role and protocol, and an operation; ports and containers are not told
+ * apart. A metric has one for each of these, or one for each stage of it, or for each class of status, and no more than
+ * limits.series. Whatever is not shown by its own name is part of the rest of its service, and if that is not shown
+ * either, of the rest of all services of its role. It stays where it is shown for its whole life.
  */
+enum sj_kind { SJ_KIND_TOTAL = 0, SJ_KIND_STAGES, SJ_KIND_CLASSES, SJ_KIND_MAX_ };
+
+/* The classes of status, and one for the requests that have none. */
+#define SJ_CLASSES (SJ_CLASS_MAX_ + 1)
+#define SJ_CLASSES_ALL ((1U << SJ_CLASSES) - 1)
+
+/* In which metrics something is shown by its own name. */
+struct sj_shown {
+    uint8_t in[SJ_KIND_MAX_]; /* bit masks of classes: all or none, where a kind does not tell them apart */
+    bool bare;                /* its stages are shown nowhere any more: they were given up, as memory was short */
+};
+
 struct sj_operation_view {
     const char *operation;
-    bool rest; /* the operations beyond the limits, together */
-    uint32_t slot;
+    bool rest;             /* the operations beyond the limits, together */
+    struct sj_shown shown; /* not of the rest */
     const struct sj_cell *cell;
     uint64_t created_ns; /* CLOCK_MONOTONIC: when it began to count. As of sj_series_tick() */
     struct sj_exemplar exemplar;
@@ -160,8 +174,9 @@ struct sj_service_view {
     uint8_t role;
     uint8_t protocol;
     uint16_t port;
-    bool rest; /* the services beyond the limits, together: only the role is common to them */
-    uint32_t slot;
+    bool rest;                   /* the services beyond the limits, together: only the role is common to them */
+    struct sj_shown plain_shown; /* what has no operation */
+    struct sj_shown rest_shown;  /* what of the service is not shown otherwise */
     uint32_t pid;                /* when there is only one, else 0 */
     uint32_t pids;               /* how many there were, at most SJ_PIDS_MAX; 0 when unknown */
     uint64_t created_ns;         /* see sj_operation_view */
@@ -175,13 +190,14 @@ struct sj_service_view {
     bool lower_bound;                    /* counted may hold several requests each */
     const struct sj_course *course;      /* of the requests with detail, over time */
     uint64_t counted_stage_ns[SJ_STAGE_MAX_];
-    struct sj_operation_view *operations; /* owned by the snapshot; those without a name are left out */
+    const struct sj_cell *kept[SJ_KIND_MAX_]; /* part of what rest_shown is about, of rows that have gone; or NULL */
+    struct sj_operation_view *operations;     /* owned by the snapshot; those without a name are left out */
     size_t n_operations;
 };
 
 #define SJ_PIDS_MAX 4096
 
-/* Everything, sorted by requests. Borrows from the series: valid until it changes. */
+/* Everything, sorted by requests. Borrows from the series: valid until it changes. Settles what is shown, and how. */
 struct sj_snapshot {
     struct sj_service_view *services;
     size_t n_services;
@@ -189,5 +205,5 @@ struct sj_snapshot {
 };
 
 /* 0, or -ENOMEM, *out untouched then. Release it with sj_snapshot_free(). */
-int sj_series_snapshot(const struct sj_series *s, struct sj_snapshot *out);
+int sj_series_snapshot(struct sj_series *s, struct sj_snapshot *out);
 void sj_snapshot_free(struct sj_snapshot *snap);

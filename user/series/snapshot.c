@@ -114,7 +114,13 @@ static int add_counted(struct owned *o, const struct sj_service *svc, struct sj_
     return sj_hist_merge(total, &svc->counted) < 0 || sj_hist_merge(total, &view->cell->total) < 0 ? -ENOMEM : 0;
 }
 
-static int view_service(struct owned *o, const struct sj_service *svc, struct sj_service_view *view,
+/* In a series with an end everything is. */
+static struct sj_shown shown_as(bool lasts, const struct sj_name *name)
+{
+    return lasts ? sj_name_shown(name) : (struct sj_shown){{SJ_CLASSES_ALL, SJ_CLASSES_ALL, SJ_CLASSES_ALL}, false};
+}
+
+static int view_service(struct owned *o, bool lasts, const struct sj_service *svc, struct sj_service_view *view,
                         struct sj_operation_view *ops)
 {
     *view = (struct sj_service_view){
@@ -124,7 +130,9 @@ static int view_service(struct owned *o, const struct sj_service *svc, struct sj
         .protocol = svc->protocol,
         .port = svc->port,
         .rest = svc->is_rest,
-        .slot = svc->slot,
+        .plain_shown = shown_as(lasts, svc->plain_as),
+        .rest_shown = shown_as(lasts, svc->rest_as),
+        .kept = {svc->kept[0], svc->kept[1], svc->kept[2]},
         .created_ns = svc->created_ns,
         .course = &svc->course,
         .pids = svc->pids.count,
@@ -137,7 +145,7 @@ static int view_service(struct owned *o, const struct sj_service *svc, struct sj
         if (op->cell.requests == 0)
             continue;
         if (!svc->is_rest && (op->name[0] || op == svc->rest)) {
-            ops[view->n_operations++] = (struct sj_operation_view){op->name,  op == svc->rest, op->slot,
+            ops[view->n_operations++] = (struct sj_operation_view){op->name,  op == svc->rest, shown_as(lasts, op->as),
                                                                    &op->cell, op->created_ns,  op->exemplar};
             continue;
         }
@@ -148,10 +156,12 @@ static int view_service(struct owned *o, const struct sj_service *svc, struct sj
     return 0;
 }
 
-int sj_series_snapshot(const struct sj_series *s, struct sj_snapshot *out)
+int sj_series_snapshot(struct sj_series *s, struct sj_snapshot *out)
 {
     size_t n_services = 0, n_operations = 0, done = 0;
-    for (const struct sj_service *svc = s->first; svc; svc = svc->next) {
+    for (struct sj_service *svc = s->first; svc; svc = svc->next) {
+        if (s->names)
+            sj_shown_settle(s, svc);
         n_services++;
         for (const struct sj_operation *op = svc->operations; op; op = op->next)
             n_operations++;
@@ -162,7 +172,7 @@ int sj_series_snapshot(const struct sj_series *s, struct sj_snapshot *out)
     struct sj_operation_view *ops = o->operations;
     for (const struct sj_service *svc = s->first; svc; svc = svc->next) {
         struct sj_service_view *view = &o->services[done];
-        if (view_service(o, svc, view, ops) < 0) {
+        if (view_service(o, s->names != NULL, svc, view, ops) < 0) {
             free_owned(o);
             return -ENOMEM;
         }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "series/cell.h"
+#include "series/names.h"
 #include "series/pids.h"
 
 /* What a series is made of; for the files of this folder only. */
@@ -16,7 +17,7 @@ struct sj_operation {
     uint64_t used_ns;         /* when it last counted something */
     struct sj_cell *interval; /* what it has counted since the last drain; NULL: nothing, or nobody watches */
     struct sj_exemplar exemplar;
-    uint32_t slot;
+    struct sj_name *as; /* to exporters; NULL: it has no name of its own, or the series has an end */
     bool watched;
     bool bare;   /* of what comes, too, no stages are kept */
     bool folded; /* given up to save memory: its cell went into the rest, and so does what comes */
@@ -44,8 +45,10 @@ struct sj_service {
     uint8_t role;
     uint8_t protocol;
     uint16_t port;
-    uint32_t slot;
-    const char *container; /* within text */
+    struct sj_name *plain_as;           /* what has no operation, to exporters; NULL: not yet, or without memory */
+    struct sj_name *rest_as;            /* the same of what is beyond the limits */
+    struct sj_cell *kept[SJ_KIND_MAX_]; /* see shown.c; NULL: nothing */
+    const char *container;              /* within text */
     size_t service_len;
     size_t container_len;
     char text[]; /* the name, NUL, the container, NUL */
@@ -71,9 +74,8 @@ struct sj_series {
     uint64_t seed;
     struct sj_slot *services;
     struct sj_slot *operations;
-    size_t mask;             /* of both */
-    uint64_t *service_slots; /* bit maps: which are taken */
-    uint64_t *operation_slots;
+    size_t mask;            /* of both */
+    struct sj_names *names; /* NULL: the series has an end */
     struct sj_recent recent[1 << SJ_RECENT_BITS];
     struct sj_service *first;
     struct sj_service *rest[SJ_ROLE_MAX_];
@@ -99,6 +101,25 @@ struct sj_operation *sj_store_rest_operation(struct sj_series *s, struct sj_serv
 /* Takes rows away, with what they own. */
 void sj_store_remove_operation(struct sj_series *s, struct sj_operation *op);
 void sj_store_remove_service(struct sj_series *s, struct sj_service *svc);
+
+/* Closes the gap that a row leaves in an open-addressing table, by what would have been put there. */
+void sj_store_forget(struct sj_slot *table, size_t mask, uint64_t hash, const void *row);
+
+/* ---- shown.c ---- */
+
+/* A new operation gets a name, if there is room for it. */
+void sj_shown_begin(struct sj_series *s, struct sj_operation *op);
+/* Settles by which names an exporter shows what a service has. */
+void sj_shown_settle(struct sj_series *s, struct sj_service *svc);
+/* A row goes, or loses its stages: what was shown of it as part of the rest stays there. 0 or -ENOMEM. */
+int sj_shown_keep(struct sj_service *svc, const struct sj_operation *op);
+int sj_shown_keep_stages(struct sj_service *svc, const struct sj_operation *op);
+/* A service goes: what was shown of it as part of the services beyond the limits stays there. 0 or -ENOMEM. */
+int sj_shown_retire(struct sj_service *rest, const struct sj_service *svc);
+/* A service's rows go to d, which is shown as the same. 0 or -ENOMEM. */
+int sj_shown_depart(struct sj_service *d, const struct sj_service *svc);
+size_t sj_shown_bytes(const struct sj_service *svc);
+void sj_shown_free(struct sj_series *s, struct sj_service *svc);
 
 /* ---- age.c ---- */
 

@@ -289,8 +289,10 @@ static int stop_courier(struct sj_daemon *d)
 int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *err)
 {
     struct sj_daemon d = {.config = config, .manager = -1};
-    const struct sj_series_limits limits = {
-        .rows = config->max_series, .bytes = SJ_SERIES_BYTES, .idle_ns = config->forget_ns};
+    const struct sj_series_limits limits = {.rows = config->max_series,
+                                            .bytes = SJ_SERIES_BYTES,
+                                            .idle_ns = config->forget_ns,
+                                            .series = config->max_series};
     int status = start_courier(&d, config_path, err);
     if (!status) {
         handle_signals();
