@@ -175,7 +175,7 @@ static __always_inline void owner_begin(struct thread *t, __u64 conn, __u64 turn
  * owner_changes were `changes`), and says whether that is an attribution.
  */
 static __always_inline __u64 owner_answer(struct thread *t, __u64 conn, __u64 turn, __u64 on, __u64 since,
-                                          __u64 changes, bool *interleaved)
+                                          __u32 changes, bool *interleaved)
 {
     __u64 own;
     if (t->owner_changes == changes && (!t->owner || t->owner == conn)) {

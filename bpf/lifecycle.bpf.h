@@ -67,9 +67,21 @@ static __always_inline void conn_established(struct sj_counters *k, struct sock 
 }
 
 /*
+ * Has the answer to what is asked begun to move? A call lets go of the socket a moment before its own tracepoint, and
+ * may be held up between the two for as long as it takes the other side to read the answer and to reset.
+ */
+static __always_inline bool answer_moves(struct conn *c, struct tcp_sock *tp)
+{
+    if (!tp || STATE_OF(c->word) != ASKED)
+        return false;
+    return (c->role == SJ_ROLE_SERVER ? READ(tp, write_seq) : READ(tp, rcv_nxt)) != c->answer_from;
+}
+
+/*
  * A connection goes away. A half-closed peer still gets its answer, so only a full close by this side, or the end of
  * the socket, ends a turn. What comes from the other side while a call holds the socket is worked off inside that call,
- * before the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read.
+ * before the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read, or has
+ * begun to move.
  */
 static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newstate)
 {
@@ -98,7 +110,7 @@ static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newst
     bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && READ(sk, sk_socket) &&
                          READ(sk, sk_receive_queue.qlen) &&
                          (oldstate == FIN_WAIT1 || oldstate == FIN_WAIT2 || oldstate == CLOSING);
-    if (unread_answer || (!closed_here && READ(sk, sk_lock.owned))) {
+    if (unread_answer || (!closed_here && (READ(sk, sk_lock.owned) || answer_moves(c, tp)))) {
         c->ending = (__u8)reason;
         c->end_flags = flags != 0;
         return;

@@ -134,7 +134,8 @@ struct conn {
     __u64 t0, t1, last;
     __u64 bytes_ask, bytes_answer;
     __u64 clock_id; /* server: the clock of the thread that took the ask, */
-    __u64 owner_changes;
+    __u32 owner_changes;
+    __u32 answer_from; /* TCP: the sequence number at which the answer to the ask begins */
 
     struct reading clock; /* and what it showed then, or at the last answer */
     __u64 parent;         /* client: the server-side turn for whose sake it asks */
@@ -168,7 +169,7 @@ struct thread {
     __u64 owner, owner_turn;
     __u64 mark;     /* sum.on when the owner's CPU time was last put to its account */
     __u64 slept_on; /* sum.on when it went to wait for any event */
-    __u64 owner_changes;
+    __u32 owner_changes;
 };
 
 struct account {

@@ -96,6 +96,8 @@ static __always_inline void begin_turn(struct event *e, __u32 word, __u64 arriva
     c->ask_len = 0;
     c->ask_captured = 0;
     c->data_told = 0;
+    if (e->tp)
+        c->answer_from = c->role == SJ_ROLE_SERVER ? READ(e->tp, write_seq) : READ(e->tp, copied_seq);
     turn_open(c, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
 }
 

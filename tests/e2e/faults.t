@@ -255,6 +255,31 @@ def reused_at_once(t):
             "5003 short connections, 20 at once", completeness=m.completeness)
 
 
+HELD = """tracepoint:sock:sock_send_length /comm == "%s"/
+{ $i = 0; while ($i < 3000) { @j = $i; $i++; } @held = count(); }"""
+TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$1"'
+
+
+def reset_before_the_call_is_over(t):
+    """The answer's call is held up on its way out for so long that the other side has read it and reset."""
+    name, n = f"hld{os.getpid()}", 101
+    sjtest.have("bpftrace")
+    holding = sjtest.Process(["unshare", "-m", "sh", "-c", TRACEFS, "sh", HELD % name])
+    sjtest.await_true(lambda: any(kind == "prog" for kind, _ in held_objects(holding.pid)), "calls that are held up",
+                      timeout=30, process=holding)
+    for probe_set in ("socket", "syscall"):
+        with sjtest.Server("--model", "single", "--response-size", 64, "--name", name) as server:
+            with sjtest.Measure("--port", server.port, "--probe-set", probe_set) as m:
+                for _ in range(n):
+                    request_from(0, server.target(), "/held")
+        t.equal((m.requests(role="server"), m.requests(role="client")), (n, n),
+                f"{probe_set}: reset before the answer's call was over, all are told", completeness=m.completeness)
+        t.equal((m.completeness["cut_off"], m.completeness["lost"]), (0, 0), f"{probe_set}: none is cut off or lost")
+    holding.send_signal(signal.SIGINT)
+    holding.wait(20)
+    t.ok(f"@held: {2 * n}\n" in holding.out(), "each of the calls was held up", told=holding.told())
+
+
 def connected_again(t):
     """One socket, one connection after the other, to two servers in turn."""
     connect = ctypes.CDLL(None, use_errno=True).connect
@@ -336,5 +361,5 @@ def stopped_monitor(t):
 
 
 sjtest.main(nothing_is_left, killed_under_load, server_dies_in_a_request, server_dies_in_an_answer,
-            reset_in_an_answer, client_leaves_the_queue, reused_at_once, connected_again, stopped_server, stopped_client,
-            stopped_monitor)
+            reset_in_an_answer, client_leaves_the_queue, reused_at_once, reset_before_the_call_is_over, connected_again,
+            stopped_server, stopped_client, stopped_monitor)
