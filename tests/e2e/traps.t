@@ -300,6 +300,11 @@ def asked_in_pieces(t):
             in_pieces(t, f"{transport}, {name}", listen, n, client, sending)
 
 
+def low(values):
+    """The lower quartile."""
+    return sorted(values)[len(values) // 4] if values else None
+
+
 def in_pieces(t, name, listen, n, client, sending):
     mine = f"trp{os.getpid()}"
     with sjtest.Server("--sleep", "4ms", "--name", mine, listen=listen_on(listen), log=True) as server:
@@ -318,11 +323,12 @@ def in_pieces(t, name, listen, n, client, sending):
         body = client[client.index("--body") + 1] if "--body" in client else 0
         t.all([line for line in lines if line["bytes_in" if role == "server" else "bytes_out"] < body],
               f"{name}: all of its bytes as {role}")
-    asked = median([entry["end_ns"] - entry["start_ns"] for entry in load.log()])
-    t.near(median([ns(line["total"]) for line in m.select(role="client")]), asked, 0.02, 500_000,
+    # The low ones of both: a thread that loses its CPU right behind a call reads its clock late, and that may be most.
+    asked = low([entry["end_ns"] - entry["start_ns"] for entry in load.log()])
+    t.near(low([ns(line["total"]) for line in m.select(role="client")]), asked, 0.02, 500_000,
            f"{name}: the total as the client knows it")
-    served = median([entry["done_ns"] - entry["recv_ns"] for entry in server.log()])
-    t.near(median([ns(line["total"]) - ns(line["stages"]["queue"]) for line in m.select(role="server")]), served,
+    served = low([entry["done_ns"] - entry["recv_ns"] for entry in server.log()])
+    t.near(low([ns(line["total"]) - ns(line["stages"]["queue"]) for line in m.select(role="server")]), served,
            0.02, 200_000, f"{name}: from the first recv on as the server knows it")
     if sending and lines:
         if "--expect-continue" not in client:
