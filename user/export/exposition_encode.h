@@ -65,10 +65,11 @@ struct sj_encoder {
     uint64_t start_real_ns; /* since when what is counted is counted */
     uint64_t since_real_ns; /* the same of the samples that follow */
     const struct sj_metric_family *family;
-    bool begun;         /* the family has a sample */
-    struct sj_out part; /* text: the labels of the sample; protobuf: the family */
-    size_t metric;      /* protobuf: where the sample begins in it */
-    char *printable;    /* a label's value made harmless */
+    bool begun;                      /* the family has a sample */
+    char bounds[SJ_CLASSIC_MAX][24]; /* text: of the classic buckets; "" where not made yet */
+    struct sj_out part;              /* text: the labels of the sample; protobuf: the family */
+    size_t metric;                   /* protobuf: where the sample begins in it */
+    char *printable;                 /* a label's value made harmless */
     size_t printable_size;
     int rc;
 };

@@ -169,9 +169,16 @@ static void put_bucket(struct sj_encoder *e, const char *le, uint64_t cumulative
     end_line(e);
 }
 
-/* As Prometheus names the bounds of buckets from protobuf: "1.0", "0.5", "9.5367431640625e-07". */
-static const char *bound_text(char *text, size_t size, double bound)
+/*
+ * As Prometheus names the bounds of buckets from protobuf: "1.0", "0.5", "9.5367431640625e-07". They are the same in
+ * all histograms, and their digits are most of the work, so they are made once.
+ */
+static const char *bound_text(struct sj_encoder *e, unsigned at, double bound)
 {
+    char *text = e->bounds[at];
+    size_t size = sizeof(e->bounds[at]);
+    if (text[0])
+        return text;
     size_t n = real_digits(text, size, bound);
     if (!strpbrk(text, ".e"))
         snprintf(text + n, size - n, ".0");
@@ -181,13 +188,12 @@ static const char *bound_text(char *text, size_t size, double bound)
 static void text_histogram(struct sj_encoder *e, const struct sj_metric_histogram *h)
 {
     struct sj_classic c;
-    char le[32];
     if (sj_classic_make(h, &c) < 0) {
         e->rc = -ENOMEM;
         return;
     }
     for (unsigned k = 0; k < c.n; k++)
-        put_bucket(e, bound_text(le, sizeof(le), c.bound[k]), c.cumulative[k], sj_classic_exemplar(h, &c, k));
+        put_bucket(e, bound_text(e, k * h->step, c.bound[k]), c.cumulative[k], sj_classic_exemplar(h, &c, k));
     put_bucket(e, "+Inf", c.count, sj_classic_exemplar(h, &c, c.n));
     put_head(e, "_sum", "");
     put_seconds(e->out, c.sum_ns);
