@@ -87,8 +87,10 @@ static void a_large_message_takes_several_rounds(void **state)
         body[i] = (uint8_t)(i * 2654435761U >> 13);
         sum = sum * 31 + body[i];
     }
+    assert_int_equal(sj_channel_backlog(p.a), 0);
     assert_int_equal(sj_channel_send(p.a, SJ_MSG_STATE, 0, 0, body, SJ_MESSAGE_MAX, &err), 0);
     assert_int_equal(sj_channel_flush(p.a, &err), 1);
+    assert_in_range(sj_channel_backlog(p.a), 1, SJ_MESSAGE_MAX - 1);
     for (int i = 0; i < 1000 && g.messages == 0; i++) {
         assert_int_equal(sj_channel_receive(p.b, on_message, &g, &err), 0);
         assert_true(sj_channel_flush(p.a, &err) >= 0);
@@ -97,6 +99,7 @@ static void a_large_message_takes_several_rounds(void **state)
     assert_int_equal(g.bytes, SJ_MESSAGE_MAX);
     assert_true(g.sum == sum);
     assert_int_equal(sj_channel_flush(p.a, &err), 0);
+    assert_int_equal(sj_channel_backlog(p.a), 0);
     assert_int_equal(sj_channel_send(p.a, SJ_MSG_STATE, 0, 0, body, (size_t)SJ_MESSAGE_MAX + 1, &err), -1);
     assert_int_equal(err.status, EX_SOFTWARE);
     free(body);

@@ -58,38 +58,74 @@ static int put_report(struct sj_daemon *d, const struct sj_snapshot *snap, struc
     return sj_report_json(out, &report, d->watch);
 }
 
-static int send_body(struct sj_daemon *d, uint32_t id, const struct sj_out *out, struct sj_err *err)
+static int refuse(struct sj_daemon *d, uint32_t id, struct sj_err *err)
 {
-    size_t done = 0;
-    do {
-        size_t n = out->len - done < PIECE ? out->len - done : PIECE;
-        uint16_t flags = done + n == out->len ? SJ_MSG_LAST : 0;
-        if (sj_channel_send(d->channel, SJ_MSG_BODY, flags, id, out->buf + done, n, err))
-            return -1;
-        done += n;
-    } while (done < out->len);
+    return sj_channel_send(d->channel, SJ_MSG_BODY, SJ_MSG_LAST | SJ_MSG_FAILED, id, NULL, 0, err);
+}
+
+/* 0, or -1 without memory. */
+static int make_body(struct sj_daemon *d, const struct sj_scrape *scrape, struct sj_out *out)
+{
+    struct sj_snapshot snap;
+    if (sj_series_snapshot(d->series, &snap) < 0)
+        return -1;
+    int rc = scrape->what == SJ_SCRAPE_REPORT ? put_report(d, &snap, out) : put_metrics(d, &snap, scrape->format, out);
+    sj_snapshot_free(&snap);
+    return rc < 0 || out->error ? -1 : 0;
+}
+
+int sj_daemon_asked(struct sj_daemon *d, uint32_t id, const struct sj_scrape *scrape, struct sj_err *err)
+{
+    struct sj_answers *a = &d->answers;
+    if (!d->ready || scrape->format >= SJ_EXPOSITION_MAX_ || a->n == SJ_ANSWERS_MAX)
+        return refuse(d, id, err);
+    a->waiting[a->n++] = (struct sj_question){id, *scrape};
     return 0;
 }
 
-int sj_daemon_answer(struct sj_daemon *d, uint32_t id, const struct sj_scrape *scrape, struct sj_err *err)
+/* The next one is made. */
+static int begin(struct sj_daemon *d, struct sj_err *err)
 {
-    struct sj_snapshot snap;
-    struct sj_out out;
-    int failed = 0;
-    if (sj_out_init(&out, -1, "the answer", err))
-        return -1;
-    if (!d->ready || scrape->format >= SJ_EXPOSITION_MAX_ || sj_series_snapshot(d->series, &snap) < 0) {
-        failed = 1;
-    } else {
-        if (scrape->what == SJ_SCRAPE_REPORT)
-            failed = put_report(d, &snap, &out) < 0;
-        else
-            failed = put_metrics(d, &snap, scrape->format, &out) < 0;
-        sj_snapshot_free(&snap);
+    struct sj_answers *a = &d->answers;
+    const struct sj_question q = a->waiting[0];
+    memmove(a->waiting, a->waiting + 1, --a->n * sizeof(q));
+    if (sj_out_init(&a->body, -1, "the answer", err))
+        return refuse(d, q.id, err);
+    if (make_body(d, &q.scrape, &a->body) < 0) {
+        sj_out_fini(&a->body);
+        return refuse(d, q.id, err);
     }
-    int status = failed || out.error
-                     ? sj_channel_send(d->channel, SJ_MSG_BODY, SJ_MSG_LAST | SJ_MSG_FAILED, id, NULL, 0, err)
-                     : send_body(d, id, &out, err);
-    sj_out_fini(&out);
-    return status;
+    a->sending = true;
+    a->sent = 0;
+    a->id = q.id;
+    return 0;
+}
+
+static int send_piece(struct sj_daemon *d, struct sj_err *err)
+{
+    struct sj_answers *a = &d->answers;
+    size_t left = a->body.len - a->sent, n = left < PIECE ? left : PIECE;
+    uint16_t flags = n == left ? SJ_MSG_LAST : 0;
+    if (sj_channel_send(d->channel, SJ_MSG_BODY, flags, a->id, a->body.buf + a->sent, n, err))
+        return -1;
+    a->sent += n;
+    if (flags)
+        sj_daemon_forget_answers(d);
+    return 0;
+}
+
+int sj_daemon_answer(struct sj_daemon *d, struct sj_err *err)
+{
+    struct sj_answers *a = &d->answers;
+    while ((a->sending || a->n > 0) && sj_channel_backlog(d->channel) < PIECE)
+        if (a->sending ? send_piece(d, err) : begin(d, err))
+            return -1;
+    return 0;
+}
+
+void sj_daemon_forget_answers(struct sj_daemon *d)
+{
+    if (d->answers.sending)
+        sj_out_fini(&d->answers.body);
+    d->answers.sending = false;
 }

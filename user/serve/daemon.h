@@ -9,6 +9,25 @@
 #include "status.h"
 #include "watch/watch.h"
 
+/* The courier asks one thing of each kind at a time. */
+#define SJ_ANSWERS_MAX 8
+
+/*
+ * Scrapes that are to be answered, in their order. One body at a time is made and sent, by and by as it is taken: it
+ * may be larger than what the channel keeps.
+ */
+struct sj_answers {
+    struct sj_question {
+        uint32_t id;
+        struct sj_scrape scrape;
+    } waiting[SJ_ANSWERS_MAX];
+    size_t n;
+    struct sj_out body; /* of the one that is being sent */
+    size_t sent;
+    uint32_t id;
+    bool sending;
+};
+
 /* What the process that measures knows; for the files of this folder only. */
 struct sj_daemon {
     struct sj_config *config;
@@ -19,6 +38,7 @@ struct sj_daemon {
     struct sj_live_status status; /* its gauges are gauges */
     struct sj_live_gauge *gauges;
     struct sj_courier_status courier;
+    struct sj_answers answers;
     bool courier_known;
     bool restored;
     bool ready;
@@ -33,8 +53,11 @@ struct sj_daemon {
 /* This moment on both clocks. */
 struct sj_now sj_daemon_now(void);
 
-/* Answers a scrape: its body goes to the courier in pieces. 0, or -1 with *err. */
-int sj_daemon_answer(struct sj_daemon *d, uint32_t id, const struct sj_scrape *scrape, struct sj_err *err);
+/* A scrape is to be answered. 0, or -1 with *err. */
+int sj_daemon_asked(struct sj_daemon *d, uint32_t id, const struct sj_scrape *scrape, struct sj_err *err);
+/* Sends of the answers what there is room for; to be called whenever there may be. 0, or -1 with *err. */
+int sj_daemon_answer(struct sj_daemon *d, struct sj_err *err);
+void sj_daemon_forget_answers(struct sj_daemon *d);
 
 /* ---- rules.c ---- */
 

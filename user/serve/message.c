@@ -50,6 +50,11 @@ int sj_channel_fd(const struct sj_channel *c)
     return c->fd;
 }
 
+size_t sj_channel_backlog(const struct sj_channel *c)
+{
+    return c->out.len;
+}
+
 /* Room for n more bytes behind those that are there. */
 static char *make_room(struct bytes *b, size_t n)
 {

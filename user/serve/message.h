@@ -68,6 +68,9 @@ int sj_channel_fd(const struct sj_channel *c);
 int sj_channel_send(struct sj_channel *c, enum sj_message_type type, uint16_t flags, uint32_t id, const void *data,
                     size_t length, struct sj_err *err);
 
+/* How many bytes wait until the socket takes them. */
+size_t sj_channel_backlog(const struct sj_channel *c);
+
 /* Writes what the socket takes now. Returns whether something is left, or -1. */
 int sj_channel_flush(struct sj_channel *c, struct sj_err *err);
 

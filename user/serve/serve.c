@@ -66,7 +66,7 @@ static int on_message(void *ctx, const struct sj_message *head, const void *data
     case SJ_MSG_SCRAPE:
         if (head->length != sizeof(struct sj_scrape))
             break;
-        return sj_daemon_answer(d, head->id, data, err);
+        return sj_daemon_asked(d, head->id, data, err);
     case SJ_MSG_COURIER: {
         uint64_t failed = d->courier.reloads_failed;
         if (head->length != sizeof(d->courier))
@@ -86,10 +86,10 @@ static int on_message(void *ctx, const struct sj_message *head, const void *data
 /* Waits at most ns for the courier, and listens to it. */
 static int attend(struct sj_daemon *d, uint64_t ns, struct sj_err *err)
 {
-    int left = sj_channel_flush(d->channel, err);
-    if (left < 0)
+    if (sj_channel_flush(d->channel, err) < 0 || sj_daemon_answer(d, err))
         return -1;
-    struct pollfd p = {.fd = sj_channel_fd(d->channel), .events = (short)(POLLIN | (left ? POLLOUT : 0))};
+    short more = sj_channel_backlog(d->channel) ? POLLOUT : 0;
+    struct pollfd p = {.fd = sj_channel_fd(d->channel), .events = (short)(POLLIN | more)};
     struct timespec t = {.tv_sec = (time_t)(ns / SECOND_NS), .tv_nsec = (long)(ns % SECOND_NS)};
     int n = ppoll(&p, 1, &t, NULL);
     if (n <= 0)
@@ -97,7 +97,7 @@ static int attend(struct sj_daemon *d, uint64_t ns, struct sj_err *err)
     int status = p.revents & ~POLLOUT ? sj_channel_receive(d->channel, on_message, d, err) : 0;
     if (status > 0)
         return sj_fail(err, EX_SOFTWARE, "the courier, which speaks to the world, has ended");
-    return status;
+    return status ? status : sj_daemon_answer(d, err);
 }
 
 /* ---- the measurement ---- */
@@ -309,6 +309,7 @@ int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *e
         err->status = courier_status; /* it has said why it ended */
     sj_watch_free(d.watch);
     sj_series_free(d.series);
+    sj_daemon_forget_answers(&d);
     free(d.gauges);
     sj_config_free(d.config);
     return status;
