@@ -11,6 +11,9 @@
 #define KINDS (SJ_EXPOSITION_MAX_ + 1) /* a metrics format each, and the report */
 #define REPORT SJ_EXPOSITION_MAX_
 #define BODY_MAX ((size_t)64 << 20)
+/* Answers are shared by those who asked at the same time, and held until the last of them has read it: so much of it.
+ */
+#define HELD_MAX ((size_t)32 << 20)
 
 /* Somebody who waits for the answer to a question. */
 struct waiter {
@@ -34,6 +37,7 @@ struct sj_api {
     void *ctx;
     bool ready;
     uint32_t last_id;
+    size_t held; /* bytes of answers that somebody has not read yet, or that come */
     struct question questions[KINDS];
 };
 
@@ -82,6 +86,37 @@ static void reply_all(struct waiters *list, int status, const char *type, struct
     }
 }
 
+/* A piece of an answer, which is held until the whole answer goes. */
+struct piece {
+    struct sj_api *of;
+    size_t n;
+    char bytes[];
+};
+
+static void drop_piece(const void *data, size_t n, void *arg)
+{
+    struct piece *p = arg;
+    (void)data;
+    (void)n;
+    p->of->held -= p->n;
+    free(p);
+}
+
+static bool add_piece(struct sj_api *a, struct evbuffer *body, const void *data, size_t n)
+{
+    struct piece *p = n ? malloc(sizeof(*p) + n) : NULL;
+    if (!p)
+        return n == 0;
+    *p = (struct piece){.of = a, .n = n};
+    memcpy(p->bytes, data, n);
+    if (evbuffer_add_reference(body, p->bytes, n, drop_piece, p) < 0) {
+        free(p);
+        return false;
+    }
+    a->held += n;
+    return true;
+}
+
 /* Asks for those who came while a question was under way, or now. */
 static void ask(struct sj_api *a, size_t kind)
 {
@@ -90,6 +125,8 @@ static void ask(struct sj_api *a, size_t kind)
                                      .format = kind == REPORT ? 0 : (uint8_t)kind};
     if (q->id || TAILQ_EMPTY(&q->coming))
         return;
+    while (a->held > HELD_MAX && sj_web_shed(TAILQ_FIRST(&q->coming)->conn))
+        ;
     q->body = evbuffer_new();
     q->failed = false;
     uint32_t id = ++a->last_id ? a->last_id : ++a->last_id;
@@ -254,7 +291,7 @@ void sj_api_body(struct sj_api *a, const struct sj_message *head, const void *da
         if (head->id == 0 || q->id != head->id)
             continue;
         if (head->flags & SJ_MSG_FAILED || evbuffer_get_length(q->body) + head->length > BODY_MAX ||
-            evbuffer_add(q->body, data, head->length) < 0)
+            !add_piece(a, q->body, data, head->length))
             q->failed = true;
         if (head->flags & SJ_MSG_LAST)
             finish(a, i);

@@ -62,6 +62,9 @@ struct sj_web_reply {
 /* Answers a request that the handler was given. The connection is not the caller's afterwards. */
 void sj_web_reply(struct sj_web_conn *conn, const struct sj_web_reply *reply);
 
+/* Closes the connection to the same server that takes longest to read its answer. False when there is none. */
+bool sj_web_shed(struct sj_web_conn *conn);
+
 /*
  * The answer comes later. cancel is called, once, if it is no longer wanted: the client is gone, or five seconds are
  * over, and it got 503.

@@ -39,11 +39,29 @@ void sj_web_conn_close(struct sj_web_conn *conn)
         SSL_set_shutdown(ssl, SSL_RECEIVED_SHUTDOWN);
         SSL_shutdown(ssl);
     }
+    /* freeing is put off by the library, and with it what is left of an answer */
+    struct evbuffer *out = bufferevent_get_output(conn->bev);
+    evbuffer_unfreeze(out, 1);
+    evbuffer_drain(out, evbuffer_get_length(out));
     TAILQ_REMOVE(&conn->web->conns, conn, link);
     conn->web->counts.connections--;
     event_free(conn->timer);
     bufferevent_free(conn->bev);
     free(conn);
+}
+
+/* Connections are sorted by when they came into their state. */
+bool sj_web_shed(struct sj_web_conn *conn)
+{
+    struct sj_web_conn *slow;
+    TAILQ_FOREACH(slow, &conn->web->conns, link)
+    {
+        if (slow->state == CONN_WRITE && slow != conn) {
+            sj_web_conn_close(slow);
+            return true;
+        }
+    }
+    return false;
 }
 
 void sj_web_reply(struct sj_web_conn *conn, const struct sj_web_reply *reply)
