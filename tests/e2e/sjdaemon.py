@@ -49,7 +49,7 @@ class Daemon(sjtest.Service):
         """The sum of the samples of that name with those labels; None without any."""
         values = []
         for line in self.get("/metrics")[1].splitlines():
-            match = SAMPLE.match(line)
+            match = line.startswith(name) and SAMPLE.match(line)
             if match and match[1] == name and wanted.items() <= dict(LABEL.findall(match[2] or "")).items():
                 values.append(float(match[3]))
         return sum(values) if values else None
