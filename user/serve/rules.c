@@ -103,7 +103,7 @@ int sj_daemon_configure(struct sj_daemon *d, const char *text, size_t n, struct 
     struct sj_config *config;
     if (sj_config_parse(text, n, "the new configuration", &config, err))
         return -1;
-    if (sj_watch_reload(d->watch, config, sj_daemon_now()) < 0) {
+    if (sj_watch_reload(d->watch, config) < 0) {
         sj_config_free(config);
         return sj_fail(err, EX_OSERR, "out of memory");
     }

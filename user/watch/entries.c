@@ -100,18 +100,50 @@ void sj_point_id(const struct sj_watch *w, const struct sj_point *point, char id
     make_id(id, g.v, g.n);
 }
 
-static int copy_labels(struct sj_arena *arena, const struct sj_label *v, size_t n, struct sj_labels *out)
+static size_t bytes_of(const struct sj_label *v, size_t n)
 {
-    struct sj_label *copy = sj_arena_alloc(arena, n * sizeof(*copy));
+    size_t bytes = n * sizeof(*v);
+    for (size_t i = 0; i < n; i++)
+        bytes += strlen(v[i].name) + strlen(v[i].value) + 2;
+    return bytes;
+}
+
+static const char *copy_text(char **to, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    const char *copy = memcpy(*to, text, n);
+    *to += n;
+    return copy;
+}
+
+/* One piece of memory for all of it, which is freed by out->v. */
+static int copy_labels(const struct sj_label *v, size_t n, struct sj_labels *out)
+{
+    struct sj_label *copy = malloc(n ? bytes_of(v, n) : 1);
     if (!copy)
         return -ENOMEM;
+    char *text = (char *)(copy + n);
     for (size_t i = 0; i < n; i++) {
-        copy[i].name = sj_arena_text(arena, v[i].name, strlen(v[i].name));
-        copy[i].value = sj_arena_text(arena, v[i].value, strlen(v[i].value));
-        if (!copy[i].name || !copy[i].value)
-            return -ENOMEM;
+        copy[i].name = copy_text(&text, v[i].name);
+        copy[i].value = copy_text(&text, v[i].value);
     }
     *out = (struct sj_labels){copy, n};
+    return 0;
+}
+
+static void forget_told(struct sj_watch *w, struct sj_entry *e)
+{
+    w->entry_bytes -= bytes_of(e->told.v, e->told.n);
+    free(e->told.v);
+    e->told = (struct sj_labels){0};
+}
+
+static int keep_told(struct sj_watch *w, struct sj_entry *e, const struct sj_labels *told)
+{
+    forget_told(w, e);
+    if (copy_labels(told->v, told->n, &e->told) < 0)
+        return -ENOMEM;
+    w->entry_bytes += bytes_of(e->told.v, e->told.n);
     return 0;
 }
 
@@ -124,8 +156,7 @@ static struct sj_entry *entry_new(struct sj_watch *w, const struct sj_label *v, 
     struct sj_entry *e = calloc(1, sizeof(*e));
     if (!e)
         return NULL;
-    if (copy_labels(&e->text, v, n, &e->labels) < 0) {
-        sj_arena_free(&e->text);
+    if (copy_labels(v, n, &e->labels) < 0) {
         free(e);
         return NULL;
     }
@@ -139,19 +170,30 @@ static struct sj_entry *entry_new(struct sj_watch *w, const struct sj_label *v, 
         w->first = e;
     w->last = e;
     w->n_entries++;
-    w->entry_bytes += sizeof(*e) + e->text.bytes;
+    w->entry_bytes += sizeof(*e) + bytes_of(v, n);
     return e;
+}
+
+bool sj_point_has(const struct sj_watch *w, const struct sj_point *point, const struct sj_labels *labels)
+{
+    struct gathered g;
+    labels_of(w, point, &g);
+    return sj_labels_equal(&(struct sj_labels){g.v, g.n}, labels);
 }
 
 struct sj_entry *sj_entry_new(struct sj_watch *w, struct sj_point *point)
 {
     struct gathered g;
     labels_of(w, point, &g);
-    struct sj_entry *e = entry_new(w, g.v, g.n);
-    if (e) {
-        e->point = point;
-        point->entry = e;
-    }
+    const struct sj_labels labels = {g.v, g.n};
+    /* Its rule or series may be back while the end is still told: there are never two of one name. */
+    struct sj_entry *e = w->first;
+    while (e && (e->point || !sj_labels_equal(&e->labels, &labels)))
+        e = e->next;
+    if (!e)
+        e = entry_new(w, g.v, g.n);
+    if (e)
+        sj_entry_attach(w, e, point);
     return e;
 }
 
@@ -160,10 +202,7 @@ struct sj_entry *sj_entry_orphan(struct sj_watch *w, const struct sj_alert *aler
     struct sj_entry *e = entry_new(w, alert->labels.v, alert->labels.n);
     if (!e)
         return NULL;
-    w->entry_bytes -= e->text.bytes;
-    int rc = copy_labels(&e->text, alert->annotations.v, alert->annotations.n, &e->told);
-    w->entry_bytes += e->text.bytes;
-    if (rc < 0) {
+    if (keep_told(w, e, &alert->annotations) < 0) {
         sj_entry_drop(w, e);
         return NULL;
     }
@@ -183,8 +222,9 @@ void sj_entry_drop(struct sj_watch *w, struct sj_entry *e)
     if (e->point)
         e->point->entry = NULL;
     w->n_entries--;
-    w->entry_bytes -= sizeof(*e) + e->text.bytes;
-    sj_arena_free(&e->text);
+    forget_told(w, e);
+    w->entry_bytes -= sizeof(*e) + bytes_of(e->labels.v, e->labels.n);
+    free(e->labels.v);
     free(e);
 }
 
@@ -258,14 +298,18 @@ int sj_entry_keep(struct sj_watch *w, struct sj_entry *e)
     struct sj_alert shown;
     if (sj_entry_show(w, e, &shown) < 0)
         return -ENOMEM;
-    w->entry_bytes -= e->text.bytes;
-    int rc = copy_labels(&e->text, shown.annotations.v, shown.annotations.n, &e->told);
-    w->entry_bytes += e->text.bytes;
-    return rc;
+    return keep_told(w, e, &shown.annotations);
 }
 
 void sj_entry_detach(struct sj_entry *e)
 {
     e->point->entry = NULL;
     e->point = NULL;
+}
+
+void sj_entry_attach(struct sj_watch *w, struct sj_entry *e, struct sj_point *point)
+{
+    forget_told(w, e);
+    e->point = point;
+    point->entry = e;
 }

@@ -80,11 +80,8 @@ static void move_row(struct sj_watch *from, struct sj_row *old, struct sj_watch 
             continue;
         struct sj_entry *e = p->entry;
         sj_entry_detach(e);
-        if (q) {
-            e->told = (struct sj_labels){0};
-            e->point = q;
-            q->entry = e;
-        }
+        if (q)
+            sj_entry_attach(from, e, q);
     }
 }
 
@@ -100,14 +97,13 @@ static int make_rows(const struct sj_watch *from, struct sj_watch *to)
     return 0;
 }
 
-int sj_watch_reload(struct sj_watch *w, const struct sj_config *config, struct sj_now now)
+int sj_watch_reload(struct sj_watch *w, const struct sj_config *config)
 {
-    if (now.mono_ns < w->now.mono_ns)
-        now.mono_ns = w->now.mono_ns;
     struct sj_watch *fresh = malloc(sizeof(*fresh));
     if (!fresh)
         return -ENOMEM;
-    int rc = sj_watch_init(fresh, config, now);
+    /* Requests that come with the next evaluation may be as old as the latest one: windows begin there, not now. */
+    int rc = sj_watch_init(fresh, config, w->now);
     if (rc == 0)
         rc = make_rows(w, fresh);
     for (struct sj_entry *e = w->first; rc == 0 && e; e = e->next)

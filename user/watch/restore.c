@@ -130,15 +130,8 @@ static struct sj_point *find_point(struct sj_watch *w, const struct saved_alert 
     for (uint32_t i = 0; row && i < row->n_points; i++) {
         struct sj_point *p = &row->points[i];
         const char *of = p->slo ? w->config->slos[p->rule].name : w->config->rules[p->rule].name;
-        if (p->entry || strcmp(of, name) != 0)
-            continue;
-        struct sj_entry *e = sj_entry_new(w, p);
-        if (!e)
-            return NULL;
-        bool same = sj_labels_equal(&e->labels, &s->alert.labels);
-        if (same)
-            return p;
-        sj_entry_drop(w, e);
+        if (!p->entry && strcmp(of, name) == 0 && sj_point_has(w, p, &s->alert.labels))
+            return sj_entry_new(w, p) ? p : NULL;
     }
     return NULL;
 }

@@ -13,9 +13,8 @@ struct sj_entry {
     struct sj_entry *next, *before;
     struct sj_point *point; /* who evaluates it; NULL: its rule or series is gone */
     char id[SJ_ALERT_ID_SIZE];
-    struct sj_labels labels; /* in text */
-    struct sj_arena text;
-    struct sj_labels told; /* annotations, in text; only without a point */
+    struct sj_labels labels; /* owned, texts included, as is the next */
+    struct sj_labels told;   /* annotations; only without a point */
     enum sj_alert_state state;
     bool no_data;
     bool changed; /* nobody was told yet */
@@ -95,7 +94,9 @@ void sj_row_drop(struct sj_watch *w, struct sj_row *row);
 /* A match's part that rows decide. */
 bool sj_row_matches(const struct sj_match *m, const struct sj_series_id *id, bool whole);
 
-/* The alert of a point: its labels and id. Its state is inactive. NULL without memory. */
+/* Are these the labels of a point's alert? */
+bool sj_point_has(const struct sj_watch *w, const struct sj_point *point, const struct sj_labels *labels);
+/* The alert of a point: its labels and id. Inactive, unless there was one without a point. NULL without memory. */
 struct sj_entry *sj_entry_new(struct sj_watch *w, struct sj_point *point);
 /* An alert without a point, with labels and annotations copied. NULL without memory. */
 struct sj_entry *sj_entry_orphan(struct sj_watch *w, const struct sj_alert *alert);
@@ -108,6 +109,8 @@ int sj_entry_keep(struct sj_watch *w, struct sj_entry *e);
 void sj_entry_detach(struct sj_entry *e);
 /* As it is shown, without annotations if it has a point. */
 void sj_entry_state(const struct sj_entry *e, struct sj_alert *out);
+/* Gives it to another point. */
+void sj_entry_attach(struct sj_watch *w, struct sj_entry *e, struct sj_point *point);
 /* As it is shown; strings live until the next call. -ENOMEM when annotations find no memory. */
 int sj_entry_show(struct sj_watch *w, const struct sj_entry *e, struct sj_alert *out);
 

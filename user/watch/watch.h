@@ -27,9 +27,9 @@ void sj_watch_free(struct sj_watch *w);
 
 /*
  * Goes on with another configuration: alerts of rules that are still there (by name and labels) keep their state, the
- * others are resolved. 0, or -ENOMEM, then nothing has changed.
+ * others are resolved. The interval that is under way goes on. 0, or -ENOMEM, then nothing has changed.
  */
-int sj_watch_reload(struct sj_watch *w, const struct sj_config *config, struct sj_now now);
+int sj_watch_reload(struct sj_watch *w, const struct sj_config *config);
 
 /* Does any rule or SLO look at this series? What none looks at needs no slices. */
 bool sj_watch_wants(struct sj_watch *w, const struct sj_series_id *id);
