@@ -118,6 +118,7 @@ int sj_watch_reload(struct sj_watch *w, const struct sj_config *config)
         fresh->n_entries = w->n_entries;
         fresh->entry_bytes = w->entry_bytes;
         fresh->budget.refused += w->budget.refused;
+        fresh->ticks = w->ticks;
         w->first = w->last = NULL;
         struct sj_watch old = *w;
         *w = *fresh;

@@ -161,7 +161,7 @@ static void add_slo(struct sj_watch *w, struct sj_row *row, uint16_t slo)
         w->budget.refused++;
         return;
     }
-    struct sj_burn *b = sj_burn_new(w->config->slos[slo].window_ns, (int64_t)w->now.mono_ns);
+    struct sj_burn *b = sj_burn_new(w->config->slos[slo].window_ns, sj_burn_moment(w, (int64_t)w->now.mono_ns));
     if (!b)
         return;
     w->n_burns++;

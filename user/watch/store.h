@@ -69,14 +69,24 @@ struct sj_watch {
     struct sj_entry *first, *last;
     size_t n_entries;
     size_t entry_bytes;
-    bool any_operation;   /* does any match ask for operations? */
-    struct sj_now now;    /* of the latest evaluation, or the start */
+    bool any_operation; /* does any match ask for operations? */
+    struct sj_now now;  /* of the latest evaluation, or the start */
+    struct sj_ticks ticks;
     struct sj_arena told; /* what was handed out last */
 };
 
 static inline struct sj_window_room sj_room(struct sj_watch *w)
 {
-    return (struct sj_window_room){&w->budget, &w->tally, w->bytes};
+    return (struct sj_window_room){&w->budget, &w->tally, w->bytes, &w->ticks};
+}
+
+/*
+ * The moment by which burn rates count the interval that ends now: its middle, so that an interval that ends where a
+ * slot does lies in that slot, and a window of whole slots that ends there is whole.
+ */
+static inline int64_t sj_burn_moment(const struct sj_watch *w, int64_t now_ns)
+{
+    return now_ns - (int64_t)w->config->interval_ns / 2;
 }
 
 int sj_watch_init(struct sj_watch *w, const struct sj_config *config, struct sj_now now);

@@ -12,6 +12,7 @@ int sj_watch_init(struct sj_watch *w, const struct sj_config *config, struct sj_
 {
     *w = (struct sj_watch){.config = config, .budget.limit = SJ_WATCH_BYTES, .now = now};
     w->bytes = malloc(SJ_TALLY_BYTES_MAX);
+    sj_ticks_add(&w->ticks, (int64_t)now.mono_ns);
     for (size_t i = 0; i < config->n_rules; i++)
         w->any_operation = w->any_operation || config->rules[i].match.operation;
     for (size_t i = 0; i < config->n_slos; i++)
@@ -67,12 +68,13 @@ static int add_to_row(struct sj_watch *w, struct sj_row *row, const struct sj_sl
     struct sj_window_room room = sj_room(w);
     int rc = 0;
     row->seen_ns = (int64_t)w->now.mono_ns;
+    const int64_t moment = sj_burn_moment(w, row->seen_ns + (int64_t)w->config->interval_ns);
     for (uint32_t i = 0; i < row->n_windows; i++)
         rc |= sj_window_add(&room, row->windows[i], s->cell, s->counted);
     for (uint32_t i = row->n_alert_points; i < row->n_points; i++) {
         const struct sj_point *p = &row->points[i];
         if (p->pair == 0)
-            sj_burn_add(p->burn, row->seen_ns, sj_burn_of(s->cell, s->counted, w->config->slos[p->rule].latency_ns));
+            sj_burn_add(p->burn, moment, sj_burn_of(s->cell, s->counted, w->config->slos[p->rule].latency_ns));
     }
     return rc < 0 ? -ENOMEM : 0;
 }
@@ -128,7 +130,8 @@ static int evaluate_row(struct sj_watch *w, struct sj_row *row, struct sj_now no
         struct sj_point *p = &row->points[at];
         const struct sj_slo *slo = &w->config->slos[p->rule];
         int judged = sj_burn_can_fire(slo, (enum sj_burn_pair)p->pair)
-                         ? sj_burn_judge(p->burn, slo, (enum sj_burn_pair)p->pair, (int64_t)now.mono_ns, &p->value)
+                         ? sj_burn_judge(p->burn, slo, (enum sj_burn_pair)p->pair,
+                                         sj_burn_moment(w, (int64_t)now.mono_ns), &p->value)
                          : 0;
         if (sj_entry_step(w, p, verdicts[judged + 1], p->value, true, now) < 0)
             return -ENOMEM;
@@ -207,6 +210,7 @@ int sj_watch_evaluate(struct sj_watch *w, struct sj_now now, sj_alert_fn fn, voi
         if (!e->point)
             sj_entry_step_orphan(e, now);
     w->now = now;
+    sj_ticks_add(&w->ticks, (int64_t)now.mono_ns);
     int told = tell(w, fn, ctx);
     return rc < 0 ? rc : told;
 }
@@ -231,7 +235,7 @@ static void status_of(const struct sj_watch *w, const struct sj_point *p, struct
     struct sj_burn_count n[SJ_BURN_WINDOW_MAX_];
     double burn[SJ_BURN_WINDOW_MAX_];
     for (int i = 0; i < SJ_BURN_WINDOW_MAX_; i++) {
-        n[i] = sj_burn_sum(p->burn, (enum sj_burn_window)i, (int64_t)w->now.mono_ns);
+        n[i] = sj_burn_sum(p->burn, (enum sj_burn_window)i, sj_burn_moment(w, (int64_t)w->now.mono_ns));
         burn[i] = sj_burn_rate(n[i], slo->objective);
     }
     *out = (struct sj_slo_status){

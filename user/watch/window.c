@@ -167,6 +167,28 @@ static void shrink(const struct sj_window_room *room, struct sj_window *w)
     w->size = size;
 }
 
+#define TICKS (sizeof((struct sj_ticks){0}.at) / sizeof(int64_t))
+
+void sj_ticks_add(struct sj_ticks *t, int64_t now_ns)
+{
+    t->at[t->n++ % TICKS] = now_ns;
+}
+
+/* When the oldest slot began that is not older than `oldest`. The newest slot counts even if it is. */
+static int64_t start_of(const struct sj_ticks *t, const struct sj_window *w, int64_t oldest, int64_t interval_ns)
+{
+    int64_t start = w->open_ns;
+    if (start > oldest && w->slot_ns > interval_ns)
+        start -= (start - oldest) / w->slot_ns * w->slot_ns;
+    for (uint32_t i = 1; w->slot_ns <= interval_ns && i <= t->n && i <= TICKS; i++) {
+        int64_t at = t->at[(t->n - i) % TICKS];
+        if (at < oldest || at < w->born_ns)
+            break;
+        start = at < start ? at : start;
+    }
+    return start > w->born_ns ? start : w->born_ns;
+}
+
 int sj_window_close(const struct sj_window_room *room, struct sj_window *w, int64_t now_ns, int64_t interval_ns)
 {
     /* Evaluations are never quite on time; half an interval early or late is on time. */
@@ -174,13 +196,8 @@ int sj_window_close(const struct sj_window_room *room, struct sj_window *w, int6
     const int64_t oldest = now_ns - w->over_ns - slack;
     if (join_open(room, w) < 0)
         return -ENOMEM;
+    w->covered_ns = now_ns - start_of(room->ticks, w, oldest, interval_ns);
     /* The newest slot stays, even if it began before the window: there was no evaluation for long. */
-    int64_t start = w->open_ns;
-    if (start > oldest)
-        start -= (start - oldest) / w->slot_ns * w->slot_ns;
-    if (start < w->born_ns)
-        start = w->born_ns;
-    w->covered_ns = now_ns - start;
     while (w->head < w->end && w->head != w->open && head_at(w, w->head).start_ns < oldest)
         drop_oldest(w);
     if (now_ns - w->open_ns + slack >= w->slot_ns) {

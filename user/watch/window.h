@@ -37,11 +37,19 @@ struct sj_window {
     bool rates;   /* some rule asks for events per time, which change with the length covered */
 };
 
+/* When the latest intervals began, which tells how long a time a window is of: evaluations are never quite on time. */
+struct sj_ticks {
+    int64_t at[SJ_WINDOW_SLOTS + 4];
+    uint32_t n; /* that there ever were */
+};
+void sj_ticks_add(struct sj_ticks *t, int64_t now_ns);
+
 /* What functions here need besides a window, shared by all of them. */
 struct sj_window_room {
     struct sj_budget *budget;
     struct sj_tally *tally; /* scratch */
     uint8_t *bytes;         /* scratch, of SJ_TALLY_BYTES_MAX */
+    const struct sj_ticks *ticks;
 };
 
 struct sj_window *sj_window_new(const struct sj_window_room *room, uint64_t over_ns, uint64_t interval_ns,
@@ -52,7 +60,8 @@ void sj_window_free(const struct sj_window_room *room, struct sj_window *w);
 int sj_window_add(const struct sj_window_room *room, struct sj_window *w, const struct sj_cell *cell,
                   const struct sj_hist *counted);
 
-/* Ends an interval: the slot too when it is long enough, and what is too old leaves. 0 or -ENOMEM. */
+/* Ends an interval, the latest of the ticks: the slot too when it is long enough, and what is too old leaves. 0 or
+ * -ENOMEM. */
 int sj_window_close(const struct sj_window_room *room, struct sj_window *w, int64_t now_ns, int64_t interval_ns);
 
 /* Sums the window up into room->tally. 0 or -ENOMEM. */
