@@ -199,11 +199,31 @@ static void read_slo(struct reader *r, struct sj_watch *w, int64_t down_ns)
     get_series(r, &id, &whole);
     int64_t age = (int64_t)get(r, AGE_MAX);
     struct sj_point *p = w && !r->bad ? find_slo(w, name, latency_ns, window_ns, &id, whole) : NULL;
-    int64_t now_ns = w ? (int64_t)w->now.mono_ns : 0;
+    int64_t now_ns = w ? sj_burn_moment(w, (int64_t)w->now.mono_ns) : 0;
     for (unsigned at = 0; at < SJ_BURN_LEVELS; at++)
         take_ring(r, p ? p->burn : NULL, at, now_ns, now_ns - down_ns);
     if (p)
         sj_burn_set_age(p->burn, age + down_ns, now_ns);
+}
+
+static void read_awaited(struct reader *r, struct sj_watch *w, int64_t down_ns)
+{
+    struct sj_series_id id;
+    bool whole;
+    sj_arena_free(&r->arena);
+    get_series(r, &id, &whole);
+    int64_t idle = (int64_t)get(r, AGE_MAX);
+    struct sj_row *row = w && !r->bad ? sj_row_get(w, &id, whole) : NULL;
+    if (row)
+        row->seen_ns = (int64_t)w->now.mono_ns - idle - down_ns;
+}
+
+/* Does a list, of which there were n, go on? */
+static bool another(struct reader *r, uint32_t n, uint32_t most)
+{
+    bool more = get(r, 1);
+    r->bad = r->bad || (more && n == most);
+    return more && !r->bad;
 }
 
 static void read_all(struct reader *r, struct sj_watch *w, struct sj_now now)
@@ -212,16 +232,16 @@ static void read_all(struct reader *r, struct sj_watch *w, struct sj_now now)
     int64_t down_ns = now.real_ns > saved_ns ? (int64_t)((now.real_ns - saved_ns) & INT64_MAX) : 0;
     if (down_ns > DOWN_MAX)
         down_ns = DOWN_MAX;
-    uint64_t n = get(r, SJ_ENTRIES_MAX);
-    for (uint64_t i = 0; !r->bad && i < n; i++) {
+    for (uint32_t i = 0; another(r, i, SJ_ENTRIES_MAX); i++) {
         struct saved_alert s;
         get_alert(r, &s);
         if (w && !r->bad)
             take_alert(w, &s, down_ns);
     }
-    n = get(r, SJ_BURNS_MAX);
-    for (uint64_t i = 0; !r->bad && i < n; i++)
+    for (uint32_t i = 0; another(r, i, SJ_BURNS_MAX); i++)
         read_slo(r, w, down_ns);
+    for (uint32_t i = 0; another(r, i, SJ_SAVED_SERIES_MAX); i++)
+        read_awaited(r, w, down_ns);
     r->bad = r->bad || r->at != r->end;
     sj_arena_free(&r->arena);
 }

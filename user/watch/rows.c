@@ -50,6 +50,17 @@ bool sj_row_matches(const struct sj_match *m, const struct sj_series_id *id, boo
     return sj_match_series(m, id->service, id->container, id->role, id->protocol, id->port);
 }
 
+bool sj_row_awaited(const struct sj_watch *w, const struct sj_row *row)
+{
+    for (uint32_t i = 0; i < row->n_alert_points; i++) {
+        const struct sj_alert_rule *rule = &w->config->rules[row->points[i].rule];
+        bool low = rule->when.compare == SJ_BELOW || rule->when.compare == SJ_AT_MOST;
+        if (rule->no_data == SJ_NO_DATA_ALERT || (low && sj_measure_counts(rule->when.measure)))
+            return true;
+    }
+    return false;
+}
+
 /* What a condition needs of its window. */
 static struct sj_tracks tracks_of(const struct sj_condition *c)
 {

@@ -56,13 +56,47 @@ static void put_age(struct sj_out *out, int64_t since_ns, struct sj_now now)
     put(out, age > 0 ? (uint64_t)age : 0);
 }
 
-static void put_alert(struct sj_watch *w, const struct sj_entry *e, struct sj_now now, struct sj_out *out)
+/* What is being written, and how much of out it may take. */
+struct saver {
+    struct sj_watch *w;
+    struct sj_now now;
+    struct sj_out *out;
+    size_t start;
+    size_t limit;
+};
+
+static size_t bytes_of(const struct saver *s)
 {
+    return s->out->len - s->start;
+}
+
+/* Announces one more of a list. */
+static size_t begin_one(const struct saver *s)
+{
+    size_t mark = s->out->len;
+    put(s->out, 1);
+    return mark;
+}
+
+/* What does not fit is taken back: better without it than nothing saved at all. */
+static void end_one(const struct saver *s, size_t mark)
+{
+    if (bytes_of(s) > s->limit)
+        s->out->len = mark;
+}
+
+static void put_alert(const struct saver *s, const struct sj_entry *e)
+{
+    struct sj_out *out = s->out;
+    struct sj_now now = s->now;
     struct sj_alert shown;
-    if (sj_entry_show(w, e, &shown) < 0) {
+    if (sj_entry_show(s->w, e, &shown) < 0) {
         out->error = ENOMEM;
         return;
     }
+    /* Only an alert whose rule is gone by then needs them. */
+    if (bytes_of(s) > SJ_SAVED_TEXTS_MAX)
+        shown.annotations.n = 0;
     put(out, e->state);
     put(out, e->no_data);
     put_double(out, e->value);
@@ -81,11 +115,11 @@ static void put_alert(struct sj_watch *w, const struct sj_entry *e, struct sj_no
 }
 
 /* From the newest slot back: bad and total, or 0 and how many empty ones follow each other. */
-static void put_ring(struct sj_burn *b, unsigned at, struct sj_now now, struct sj_out *out)
+static void put_ring(struct sj_burn *b, unsigned at, int64_t moment_ns, struct sj_out *out)
 {
     uint32_t n = sj_burn_slots(at), empty = 0;
     for (uint32_t back = 0; back < n; back++) {
-        struct sj_burn_count c = sj_burn_get(b, at, back, (int64_t)now.mono_ns);
+        struct sj_burn_count c = sj_burn_get(b, at, back, moment_ns);
         if (c.total == 0) {
             empty++;
             continue;
@@ -104,47 +138,78 @@ static void put_ring(struct sj_burn *b, unsigned at, struct sj_now now, struct s
     }
 }
 
-static void put_slo(struct sj_watch *w, const struct sj_point *p, struct sj_now now, struct sj_out *out)
+static void put_slo(const struct saver *s, const struct sj_point *p)
 {
-    const struct sj_slo *slo = &w->config->slos[p->rule];
+    struct sj_out *out = s->out;
+    const struct sj_slo *slo = &s->w->config->slos[p->rule];
     put_text(out, slo->name);
     put(out, slo->latency_ns);
     put(out, slo->window_ns);
     put_series(out, p->row);
-    int64_t age = sj_burn_age(p->burn, (int64_t)now.mono_ns);
+    int64_t moment_ns = sj_burn_moment(s->w, (int64_t)s->now.mono_ns), age = sj_burn_age(p->burn, moment_ns);
     put(out, age > 0 ? (uint64_t)age : 0);
     for (unsigned at = 0; at < SJ_BURN_LEVELS; at++)
-        put_ring(p->burn, at, now, out);
+        put_ring(p->burn, at, moment_ns, out);
 }
 
-static size_t count_alerts(const struct sj_watch *w)
+static void put_alerts(const struct saver *s)
 {
-    size_t n = 0;
-    for (const struct sj_entry *e = w->first; e; e = e->next)
-        n += e->state != SJ_ALERT_INACTIVE;
-    return n;
+    for (const struct sj_entry *e = s->w->first; e; e = e->next) {
+        if (e->state == SJ_ALERT_INACTIVE)
+            continue;
+        size_t mark = begin_one(s);
+        put_alert(s, e);
+        end_one(s, mark);
+    }
+    put(s->out, 0);
+}
+
+static void put_slos(const struct saver *s)
+{
+    for (size_t i = 0; i < SJ_ROW_SLOTS; i++) {
+        for (const struct sj_row *row = s->w->rows[i]; row; row = row->next) {
+            for (uint32_t k = row->n_alert_points; k < row->n_points; k++) {
+                if (row->points[k].pair != 0)
+                    continue;
+                size_t mark = begin_one(s);
+                put_slo(s, &row->points[k]);
+                end_one(s, mark);
+            }
+        }
+    }
+    put(s->out, 0);
+}
+
+static void put_awaited(const struct saver *s)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < SJ_ROW_SLOTS; i++) {
+        for (const struct sj_row *row = s->w->rows[i]; row; row = row->next) {
+            if (!sj_row_awaited(s->w, row) || n++ >= SJ_SAVED_SERIES_MAX)
+                continue;
+            size_t mark = begin_one(s);
+            put_series(s->out, row);
+            put_age(s->out, row->seen_ns, s->now);
+            end_one(s, mark);
+        }
+    }
+    put(s->out, 0);
 }
 
 void sj_watch_save(struct sj_watch *w, struct sj_now now, struct sj_out *out)
 {
     if (now.mono_ns < w->now.mono_ns)
         now.mono_ns = w->now.mono_ns;
-    size_t start = out->len;
+    /* Left free: the ends of lists, and the sum. */
+    const struct saver s = {w, now, out, out->len, SJ_SAVED_MAX - 16};
     sj_out_write(out, SJ_SAVED_MAGIC, strlen(SJ_SAVED_MAGIC));
     put(out, now.real_ns);
-    put(out, count_alerts(w));
-    for (const struct sj_entry *e = w->first; e; e = e->next)
-        if (e->state != SJ_ALERT_INACTIVE)
-            put_alert(w, e, now, out);
-    put(out, w->n_burns);
-    for (size_t i = 0; i < SJ_ROW_SLOTS; i++)
-        for (const struct sj_row *row = w->rows[i]; row; row = row->next)
-            for (uint32_t k = row->n_alert_points; k < row->n_points; k++)
-                if (row->points[k].pair == 0)
-                    put_slo(w, &row->points[k], now, out);
+    put_alerts(&s);
+    put_slos(&s);
+    put_awaited(&s);
     if (out->error)
         return;
-    uint32_t sum = (uint32_t)crc32(0, (const Bytef *)out->buf + start, (uInt)(out->len - start));
+    uint32_t sum = (uint32_t)crc32(0, (const Bytef *)out->buf + s.start, (uInt)bytes_of(&s));
     for (int i = 0; i < 4; i++) {
         char byte = (char)(sum >> 8 * i);
         sj_out_write(out, &byte, 1);

@@ -101,6 +101,12 @@ struct sj_row *sj_row_find(const struct sj_watch *w, const struct sj_series_id *
 /* Takes it out of the table and frees it; its alerts must have left it. */
 void sj_row_drop(struct sj_watch *w, struct sj_row *row);
 
+/*
+ * Does a rule want to know of it even when it does nothing, one that tells of missing data or of few requests? Such
+ * series are still known after a restart.
+ */
+bool sj_row_awaited(const struct sj_watch *w, const struct sj_row *row);
+
 /* A match's part that rows decide. */
 bool sj_row_matches(const struct sj_match *m, const struct sj_series_id *id, bool whole);
 

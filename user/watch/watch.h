@@ -90,7 +90,8 @@ struct sj_watch_stats {
 void sj_watch_stats(const struct sj_watch *w, struct sj_watch_stats *out);
 
 /*
- * Writes all that must survive a restart: alerts and their times, `for` under way, the SLOs' counts; at most 4 MiB.
+ * Writes all that must survive a restart: alerts and their times, `for` under way, the SLOs' counts; at most 4 MiB,
+ * and what were more than that is left out.
  * out is one in memory.
  * Restoring, into a new watch, takes what fits the configuration. Of what does not, alerts that were firing are
  * resolved at the next evaluation, the rest is forgotten. The time between, by the clock of the day and never below
