@@ -48,29 +48,40 @@ static int fit_sample(const struct sj_sample *s, struct sj_fit_result *out, stru
     return reaches || hopeless ? 0 : bootstrap_best(s, out, err);
 }
 
-/* The result for one service, or NULL; -1 only without memory. */
-static int fit_service(const struct sj_service_view *s, struct sj_fit_result **out, struct sj_err *err)
+int sj_report_fit_make(const struct sj_hist *total, struct sj_fit_result *out, struct sj_err *err)
 {
     struct sj_sample *sample;
     struct sj_err why = {.status = EX_OK};
 
-    /* The rest is no service: what it is made of has no distribution in common. */
-    if (s->rest || s->requests < SJ_REPORT_FIT_REQUESTS)
+    int rc = sj_sample_from_hist(total, &sample, &why);
+    if (!rc) {
+        rc = fit_sample(sample, out, &why);
+        sj_sample_free(sample);
+    }
+    if (rc && why.status == EX_OSERR)
+        return sj_fail(err, EX_OSERR, "%s", why.text);
+    return !rc && (out->has_best || out->has_tail);
+}
+
+bool sj_report_fits_service(const struct sj_service_view *s)
+{
+    return !s->rest && s->requests >= SJ_REPORT_FIT_REQUESTS;
+}
+
+/* The result for one service, or NULL; -1 only without memory. */
+static int fit_service(const struct sj_service_view *s, struct sj_fit_result **out, struct sj_err *err)
+{
+    if (!sj_report_fits_service(s))
         return 0;
     struct sj_fit_result *r = calloc(1, sizeof(*r));
     if (!r)
         return sj_fail(err, EX_OSERR, "out of memory");
-    int rc = sj_sample_from_hist(s->total, &sample, &why);
-    if (!rc) {
-        rc = fit_sample(sample, r, &why);
-        sj_sample_free(sample);
-    }
-    if (!rc && (r->has_best || r->has_tail)) {
+    int rc = sj_report_fit_make(s->total, r, err);
+    if (rc > 0)
         *out = r;
-        return 0;
-    }
-    free(r);
-    return rc && why.status == EX_OSERR ? sj_fail(err, EX_OSERR, "%s", why.text) : 0;
+    else
+        free(r);
+    return rc < 0 ? -1 : 0;
 }
 
 int sj_report_fits_make(const struct sj_snapshot *snap, struct sj_report_fits *out, struct sj_err *err)

@@ -14,6 +14,15 @@
  */
 #define SJ_REPORT_FIT_REPLICATES 39
 
+/* Is it fitted? The rest is no service: what it is made of has no distribution in common. */
+bool sj_report_fits_service(const struct sj_service_view *s);
+
+/*
+ * Fits one service's total; takes some 20 to 100 ms. 1, or 0 when it cannot be fitted, or -1 and EX_OSERR without
+ * memory: what *out holds means something with 1 only.
+ */
+int sj_report_fit_make(const struct sj_hist *total, struct sj_fit_result *out, struct sj_err *err);
+
 /* The distributions of a report's services. */
 struct sj_report_fits {
     struct sj_fit_result *of[SJ_REPORT_FITS]; /* owned; of the snapshot's first services, NULL where there is none */
