@@ -40,10 +40,16 @@ def what_is_sent_is_exported(t):
             last["value"] = now
         t.equal(last["back"], 0, "no counter goes back between scrapes")
         for name, pid in {"collector": d.process.pid, "courier": d.courier}.items():
-            with open(f"/proc/{pid}/status", encoding="utf-8") as file:
-                fields = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
-            t.equal((int(fields["CapEff"], 16), fields["NoNewPrivs"], fields["Seccomp"]), (0, "1", "2"),
-                    f"the {name} has no rights left")
+            threads = {(int(fields["CapPrm"], 16), int(fields["CapEff"], 16), fields["NoNewPrivs"], fields["Seccomp"])
+                       for fields in status_files(pid)}
+            t.equal(threads, {(0, 0, "1", "2")}, f"no thread of the {name} has rights left")
+
+
+def status_files(pid):
+    """What /proc says of each thread of a process."""
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{thread}/status", encoding="utf-8") as file:
+            yield dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
 
 
 def configurations_are_checked(t):

@@ -223,3 +223,9 @@ int sj_rights_drop(enum sj_rights_profile profile, bool (*works)(void *ctx), voi
         *kept = stays;
     return 0;
 }
+
+int sj_rights_drop_thread(struct sj_err *err)
+{
+    bool kept;
+    return drop_capabilities(NULL, NULL, &kept, err);
+}

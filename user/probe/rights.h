@@ -20,7 +20,10 @@ enum sj_rights_profile {
  *
  * `works` (may be NULL) tells whether what the process is there for can still be done. Some kernels want CAP_BPF for
  * every bpf() call: where it fails without, that one capability stays, and *kept (may be NULL) says so. Returns 0, or
- * -1 with *err (EX_OSERR, EX_NOPERM) when it fails even so. Call it before any thread is started: capabilities belong
- * to threads.
+ * -1 with *err (EX_OSERR, EX_NOPERM) when it fails even so. System calls are limited for all threads there are;
+ * capabilities belong to the one that calls: whoever starts another before has it call sj_rights_drop_thread().
  */
 int sj_rights_drop(enum sj_rights_profile profile, bool (*works)(void *ctx), void *ctx, bool *kept, struct sj_err *err);
+
+/* Gives up the capabilities of the calling thread alone. 0, or -1 with *err (EX_OSERR). Not while another one calls. */
+int sj_rights_drop_thread(struct sj_err *err);

@@ -31,9 +31,12 @@ static uint64_t rss_bytes(void)
 
 static int put_metrics(struct sj_daemon *d, const struct sj_snapshot *snap, uint8_t format, struct sj_out *out)
 {
+    struct sj_report_fits fits;
+    sj_fits_of(d->fits, snap, &fits);
     const struct sj_exposition e = {
         .measurement = &d->measurement,
         .snapshot = snap,
+        .fits = &fits,
         .status = &d->status,
         .watch = d->watch,
         .courier = d->courier_known ? &d->courier : NULL,
@@ -54,7 +57,9 @@ static int put_report(struct sj_daemon *d, const struct sj_snapshot *snap, struc
         .kernel_seconds_per_request = d->status.kernel_seconds_per_request,
         .user_cpu_ratio = cpu_seconds() / seconds,
     };
-    const struct sj_report report = {&d->measurement, &outcome, snap, NULL};
+    struct sj_report_fits fits;
+    sj_fits_of(d->fits, snap, &fits);
+    const struct sj_report report = {&d->measurement, &outcome, snap, &fits};
     return sj_report_json(out, &report, d->watch);
 }
 

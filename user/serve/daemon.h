@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "series/series.h"
+#include "serve/fits.h"
 #include "serve/message.h"
 #include "status.h"
 #include "watch/watch.h"
@@ -39,6 +40,7 @@ struct sj_daemon {
     struct sj_live_gauge *gauges;
     struct sj_courier_status courier;
     struct sj_answers answers;
+    struct sj_fits *fits;
     bool courier_known;
     bool restored;
     bool ready;

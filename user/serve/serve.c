@@ -127,7 +127,7 @@ static int on_counted(void *ctx, const struct sj_counted *counted, struct sj_err
 static int on_tick(void *ctx, uint64_t mono_ns, struct sj_err *err)
 {
     struct sj_daemon *d = ctx;
-    if (sj_series_tick(d->series, mono_ns) < 0)
+    if (sj_series_tick(d->series, mono_ns) < 0 || sj_fits_tick(d->fits, d->series, mono_ns) < 0)
         return out_of_memory(err);
     if (sj_stop_reload) {
         sj_stop_reload = 0;
@@ -300,6 +300,8 @@ int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *e
         d.series = sj_series_new(&limits);
         d.watch = sj_watch_new(config, sj_daemon_now());
         status = d.series && d.watch ? 0 : out_of_memory(err);
+        if (!status && !(d.fits = sj_fits_new(err)))
+            status = -1;
         if (!status)
             sj_daemon_watch(&d);
         status = status ? status : run(&d, err);
@@ -307,6 +309,7 @@ int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *e
     int courier_status = stop_courier(&d);
     if (status && courier_status)
         err->status = courier_status; /* it has said why it ended */
+    sj_fits_free(d.fits);
     sj_watch_free(d.watch);
     sj_series_free(d.series);
     sj_daemon_forget_answers(&d);
