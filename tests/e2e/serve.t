@@ -12,19 +12,20 @@ import sjtest
 
 
 def what_is_sent_is_exported(t):
-    with sjtest.Nginx() as nginx, sjdaemon.Daemon() as d:
+    service = f"shop{os.getpid() % 1000000}"
+    with sjtest.Nginx(program=sjdaemon.called("nginx", service)) as nginx, sjdaemon.Daemon() as d:
         before = nginx.stub_status()["requests"]
         sjtest.client(f"127.0.0.1:{nginx.port}", "--requests", 1009, "--connections", 5)
         own = nginx.stub_status()["requests"] - before - 1
         t.equal(own, 1009, "nginx has counted 1,009 requests")
-        labels = {"service_name": "nginx", "role": "server", "protocol": "http", "status_class": "2xx"}
+        labels = {"service_name": service, "role": "server", "protocol": "http", "status_class": "2xx"}
         wanted = own + 2  # those for nginx's own count
         sjtest.await_true(lambda: d.metric("sojourn_requests_total", **labels) == wanted, "the requests in /metrics")
         t.equal(d.metric("sojourn_requests_total", **labels), wanted, "/metrics has as many")
         del labels["status_class"]
         t.equal(d.metric("sojourn_request_duration_seconds_count", **labels), wanted, "so has the histogram")
         report = d.report()
-        t.equal(sum(s["requests"] for s in report["services"] if (s["service"], s["role"]) == ("nginx", "server")),
+        t.equal(sum(s["requests"] for s in report["services"] if (s["service"], s["role"]) == (service, "server")),
                 wanted, "and /api/v1/report")
         t.equal((report["schema"], report["completeness"]["lost"]), ("sojourn.report/1", 0), "which lost none")
         t.equal([s for s in report["services"] if s["service"].startswith("sojourn")], [],
@@ -35,7 +36,7 @@ def what_is_sent_is_exported(t):
         last = collections.Counter()
         for _ in range(20):
             sjtest.client(f"127.0.0.1:{nginx.port}", "--requests", 50, "--connections", 2)
-            now = d.metric("sojourn_requests_total", service_name="nginx", role="server")
+            now = d.metric("sojourn_requests_total", service_name=service, role="server")
             last["back"] += now < last["value"]
             last["value"] = now
         t.equal(last["back"], 0, "no counter goes back between scrapes")

@@ -6,7 +6,6 @@ for Prometheus gives data; counters never go back, and begin anew with the daemo
 import contextlib
 import os
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,7 +13,7 @@ import time
 
 import sjprometheus
 import sjtest
-from sjdaemon import Daemon, Receiver
+from sjdaemon import Daemon, Receiver, called
 from sjprometheus import OnlyText, Prometheus
 
 BUCKET = 2 ** (1 / 8)  # the width of a bucket of a native histogram
@@ -33,14 +32,6 @@ slos:
 notify:
   - webhook: {{url: "{url}"}}
 """
-
-
-def called(program, name):
-    """The path of a program under another name: the service is called so, and nobody else's is."""
-    path = os.path.join(sjtest.temp("bin"), name)
-    os.mkdir(os.path.dirname(path))
-    os.symlink(shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or program, path)
-    return path
 
 
 def words(n):

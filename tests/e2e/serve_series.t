@@ -4,6 +4,7 @@
 bounded; and under many scrapes at once, of which some never read what they asked for."""
 
 import contextlib
+import os
 import re
 import socket
 
@@ -66,11 +67,12 @@ def fell(before, after):
 
 
 def the_limit_holds(t):
-    nginx_server = {"role": "server", "service_name": "nginx"}
-    with sjtest.Nginx() as nginx, sjdaemon.Daemon() as d:
+    service = f"shop{os.getpid() % 1000000}"
+    ours = {"role": "server", "service_name": service}
+    with sjtest.Nginx(program=sjdaemon.called("nginx", service)) as nginx, sjdaemon.Daemon() as d:
         def scrape(wanted):
             def counted():
-                return sum(samples(d.get("/metrics")[1], "sojourn_requests_total", **nginx_server).values()) >= wanted
+                return sum(samples(d.get("/metrics")[1], "sojourn_requests_total", **ours).values()) >= wanted
             with contextlib.suppress(sjtest.Failed):
                 sjtest.await_true(counted, f"{wanted} requests", timeout=20)
             return d.get("/metrics")[1]
@@ -85,21 +87,21 @@ def the_limit_holds(t):
                 t.between(len(every), 4, LIMIT, f"round {round_}: {name}: at most {LIMIT} series")
                 t.equal(fell(samples(first, name), every), [], f"round {round_}: {name}: none fell")
             for name in ("sojourn_request_duration_seconds_count", "sojourn_requests_total"):
-                t.equal(sum(samples(text, name, **nginx_server).values()), sent,
+                t.equal(sum(samples(text, name, **ours).values()), sent,
                         f"round {round_}: {name}: the sum over operations is what was sent")
-            queued = samples(text, "sojourn_stage_duration_seconds_count", stage="send", **nginx_server)
+            queued = samples(text, "sojourn_stage_duration_seconds_count", stage="send", **ours)
             detailed = d.metric("sojourn_completeness_requests_total", kind="counted_only")
             t.between(sum(queued.values()), sent - detailed, sent, f"round {round_}: and so is that of stages")
             first, rss = text, resident(d.process.pid, d.courier)
             t.diag(f"round {round_}: {rss / 2**20:.1f} MiB resident, {len(text)} bytes of text")
             t.between(rss, 1 << 20, MEMORY, f"round {round_}: both processes stay within {MEMORY >> 20} MiB")
-        named = samples(text, "sojourn_request_duration_seconds_count", operation="GET /first", **nginx_server)
+        named = samples(text, "sojourn_request_duration_seconds_count", operation="GET /first", **ours)
         t.equal(list(named.values()), [100], "what came first has its name still")
-        t.ok(samples(text, "sojourn_request_duration_seconds_count", operation="other", **nginx_server),
+        t.ok(samples(text, "sojourn_request_duration_seconds_count", operation="other", **ours),
              "what came late is the rest's")
-        report = sum(s["requests"] for s in d.report()["services"] if (s["service"], s["role"]) == ("nginx", "server"))
+        report = sum(s["requests"] for s in d.report()["services"] if (s["service"], s["role"]) == (service, "server"))
         t.equal(report, sent, "the report has them all too")
-        many_scrapes(t, d, nginx, sent)
+        many_scrapes(t, d, nginx, ours, sent)
 
 
 def begin_scrape(port, accept):
@@ -128,7 +130,7 @@ def begin_and_stop(port):
     return sock
 
 
-def many_scrapes(t, d, nginx, sent):
+def many_scrapes(t, d, nginx, ours, sent):
     """Ten that read, in all formats at once, while a dozen do not, each of which has an answer of its own."""
     accepts = ["*/*", OPENMETRICS, PROTOBUF]
     idle = [begin_and_stop(d.port) for _ in range(UNREAD)]
@@ -141,9 +143,8 @@ def many_scrapes(t, d, nginx, sent):
         t.equal([answer[:2] for answer in answers], [(200, True)] * 10, f"ten scrapes at once, {round_}: all whole",
                 sizes=answers)
         t.between(resident(d.process.pid, d.courier), 1 << 20, MEMORY_UNREAD, "what nobody reads is bounded")
-    wanted = {"role": "server", "service_name": "nginx"}
-    sjtest.await_true(lambda: d.metric("sojourn_requests_total", **wanted) >= sent, "the requests meanwhile")
-    t.equal(d.metric("sojourn_requests_total", **wanted), sent, "nothing that happened meanwhile is lost")
+    sjtest.await_true(lambda: d.metric("sojourn_requests_total", **ours) >= sent, "the requests meanwhile")
+    t.equal(d.metric("sojourn_requests_total", **ours), sent, "nothing that happened meanwhile is lost")
     t.equal(d.metric("sojourn_completeness_requests_total", kind="lost"), 0, "nor anything else")
     t.diag(f"{resident(d.process.pid, d.courier) / 2**20:.1f} MiB resident with {UNREAD} unread answers")
     for sock in idle:

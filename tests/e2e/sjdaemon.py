@@ -6,6 +6,7 @@ import http.server
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 import urllib.error
@@ -89,6 +90,14 @@ class Receiver:
     def __exit__(self, *_):
         self.server.shutdown()
         self.server.server_close()
+
+
+def called(program, name):
+    """The path of a program under another name: the service is called so, and nobody else's is."""
+    path = os.path.join(sjtest.temp("bin"), name)
+    os.mkdir(os.path.dirname(path))
+    os.symlink(shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") or program, path)
+    return path
 
 
 def gone(pid):
