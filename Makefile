@@ -246,10 +246,10 @@ run:
 	$(Q)tools/demo.sh
 
 # The plain build's unit tests, the same with sanitizers, the rules of the house and the end-to-end tests, in one
-# summary, the kernel matrix last. With SANITIZE=... everything runs from that build alone.
+# summary, what boots guests last. With SANITIZE=... everything runs from that build alone.
 SANITIZED := $(if $(SANITIZE),,build-address-undefined)
 TESTS := tools/lint.sh $(UNIT) $(if $(SANITIZED),$(patsubst $(B)/%,$(SANITIZED)/%,$(UNIT) $(REPLAY)),$(REPLAY)) $(E2E) \
-	tests/vm/matrix.t
+	tests/vm/unit.t tests/vm/matrix.t
 test:
 	$(Q)tools/install-deps.sh build test
 	$(Q)$(MAKE) $(B)/sojourn tools bpf unit-binaries
@@ -303,12 +303,14 @@ install: $(B)/sojourn
 	install -m 644 deploy/sojourn.yaml deploy/prometheus-rules.yml deploy/grafana-dashboard.json \
 		$(DESTDIR)$(PREFIX)/share/doc/sojourn/
 
-# The kernel matrix: other kernels in qemu, and this one. VM="GUEST..." for some of them only.
+# The kernel matrix: other kernels in qemu, and this one; then the systemd unit in a guest. VM="GUEST..." for some of the
+# matrix only.
 .PHONY: test-vm
 test-vm:
 	$(Q)tools/install-deps.sh build test
 	$(Q)$(MAKE) $(B)/sojourn tools bpf
-	$(Q)B=$(B) SOJOURN=$(B)/sojourn $(PROVE) --timer --verbose --exec tests/run tests/vm/matrix.t $(if $(VM),:: $(VM))
+	$(Q)B=$(B) SOJOURN=$(B)/sojourn $(PROVE) --timer --verbose --exec tests/run tests/vm/matrix.t \
+		$(if $(VM),:: $(VM),tests/vm/unit.t)
 
 # For editors and clangd.
 json_words = $(foreach word,$(1),$(comma) "$(word)")
@@ -327,7 +329,7 @@ help:
 		'make                 build/sojourn and nothing else' \
 		'make run             install what is missing, build, show the demonstration' \
 		'make test            install what is missing, build, run every test; CI=true forbids skipping' \
-		'make test-vm         the kernel matrix alone; VM="6.1 6.12" for some guests only' \
+		'make test-vm         what boots guests: the kernel matrix, the unit; VM="6.1 6.12" for some kernels only' \
 		'make unit            the unit tests alone; with SANITIZE=address,undefined under sanitizers' \
 		'make lint            the rules of the house' \
 		'make format          clang-format, in place; F="FILE..." for some files only' \
