@@ -147,9 +147,15 @@ static int keep_told(struct sj_watch *w, struct sj_entry *e, const struct sj_lab
     return 0;
 }
 
+static bool is_full(const struct sj_watch *w)
+{
+    return w->n_entries >= SJ_ENTRIES_MAX || w->entry_bytes >= SJ_ENTRY_BYTES_MAX;
+}
+
+/* Without a point as yet. */
 static struct sj_entry *entry_new(struct sj_watch *w, const struct sj_label *v, size_t n)
 {
-    if (w->n_entries >= SJ_ENTRIES_MAX || w->entry_bytes >= SJ_ENTRY_BYTES_MAX) {
+    if (is_full(w)) {
         w->budget.refused++;
         return NULL;
     }
@@ -170,6 +176,7 @@ static struct sj_entry *entry_new(struct sj_watch *w, const struct sj_label *v, 
         w->first = e;
     w->last = e;
     w->n_entries++;
+    w->n_orphans++;
     w->entry_bytes += sizeof(*e) + bytes_of(v, n);
     return e;
 }
@@ -184,10 +191,15 @@ bool sj_point_has(const struct sj_watch *w, const struct sj_point *point, const 
 struct sj_entry *sj_entry_new(struct sj_watch *w, struct sj_point *point)
 {
     struct gathered g;
+    /* In an endless storm this is asked for again at each evaluation. */
+    if (is_full(w) && w->n_orphans == 0) {
+        w->budget.refused++;
+        return NULL;
+    }
     labels_of(w, point, &g);
     const struct sj_labels labels = {g.v, g.n};
     /* Its rule or series may be back while the end is still told: there are never two of one name. */
-    struct sj_entry *e = w->first;
+    struct sj_entry *e = w->n_orphans ? w->first : NULL;
     while (e && (e->point || !sj_labels_equal(&e->labels, &labels)))
         e = e->next;
     if (!e)
@@ -221,6 +233,8 @@ void sj_entry_drop(struct sj_watch *w, struct sj_entry *e)
         w->last = e->before;
     if (e->point)
         e->point->entry = NULL;
+    else
+        w->n_orphans--;
     w->n_entries--;
     forget_told(w, e);
     w->entry_bytes -= sizeof(*e) + bytes_of(e->labels.v, e->labels.n);
@@ -301,8 +315,9 @@ int sj_entry_keep(struct sj_watch *w, struct sj_entry *e)
     return keep_told(w, e, &shown.annotations);
 }
 
-void sj_entry_detach(struct sj_entry *e)
+void sj_entry_detach(struct sj_watch *w, struct sj_entry *e)
 {
+    w->n_orphans++;
     e->point->entry = NULL;
     e->point = NULL;
 }
@@ -310,6 +325,7 @@ void sj_entry_detach(struct sj_entry *e)
 void sj_entry_attach(struct sj_watch *w, struct sj_entry *e, struct sj_point *point)
 {
     forget_told(w, e);
+    w->n_orphans--;
     e->point = point;
     point->entry = e;
 }

@@ -79,7 +79,7 @@ static void move_row(struct sj_watch *from, struct sj_row *old, struct sj_watch 
         if (!p->entry)
             continue;
         struct sj_entry *e = p->entry;
-        sj_entry_detach(e);
+        sj_entry_detach(from, e);
         if (q)
             sj_entry_attach(from, e, q);
     }
@@ -116,6 +116,7 @@ int sj_watch_reload(struct sj_watch *w, const struct sj_config *config)
         fresh->first = w->first;
         fresh->last = w->last;
         fresh->n_entries = w->n_entries;
+        fresh->n_orphans = w->n_orphans;
         fresh->entry_bytes = w->entry_bytes;
         fresh->budget.refused += w->budget.refused;
         fresh->ticks = w->ticks;

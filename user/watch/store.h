@@ -35,9 +35,11 @@ struct sj_point {
     uint16_t rule; /* of the alerts, or of the SLOs */
     uint8_t pair;  /* of an SLO: enum sj_burn_pair */
     bool slo;
-    uint8_t verdict;          /* enum sj_verdict, of the latest evaluation */
-    struct sj_window *window; /* of an alert; the row's */
-    struct sj_burn *burn;     /* of an SLO; owned by its first point */
+    uint8_t verdict; /* enum sj_verdict, of the latest evaluation */
+    union {
+        struct sj_window *window; /* of an alert; the row's */
+        struct sj_burn *burn;     /* of an SLO; owned by its first point */
+    };
 };
 
 /* A service as a whole, or an operation of it. Points of one window follow each other; those of SLOs come last. */
@@ -68,6 +70,7 @@ struct sj_watch {
     size_t n_burns;
     struct sj_entry *first, *last;
     size_t n_entries;
+    size_t n_orphans; /* without a point */
     size_t entry_bytes;
     bool any_operation; /* does any match ask for operations? */
     struct sj_now now;  /* of the latest evaluation, or the start */
@@ -122,10 +125,10 @@ void sj_point_id(const struct sj_watch *w, const struct sj_point *point, char id
 /* Makes it independent of its rule: its annotations are copied as they are now. -ENOMEM. */
 int sj_entry_keep(struct sj_watch *w, struct sj_entry *e);
 /* Cuts it off its point, after that; from then on it can only be resolved. */
-void sj_entry_detach(struct sj_entry *e);
+void sj_entry_detach(struct sj_watch *w, struct sj_entry *e);
 /* As it is shown, without annotations if it has a point. */
 void sj_entry_state(const struct sj_entry *e, struct sj_alert *out);
-/* Gives it to another point. */
+/* Gives one without a point to a point. */
 void sj_entry_attach(struct sj_watch *w, struct sj_entry *e, struct sj_point *point);
 /* As it is shown; strings live until the next call. -ENOMEM when annotations find no memory. */
 int sj_entry_show(struct sj_watch *w, const struct sj_entry *e, struct sj_alert *out);

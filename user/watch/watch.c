@@ -168,7 +168,7 @@ static int forget(struct sj_watch *w, struct sj_row *row)
             return -ENOMEM;
     for (uint32_t i = 0; i < row->n_points; i++)
         if (row->points[i].entry)
-            sj_entry_detach(row->points[i].entry);
+            sj_entry_detach(w, row->points[i].entry);
     sj_row_drop(w, row);
     return 0;
 }
