@@ -181,6 +181,7 @@ tools: $(TOOLS)
 # Objects of the program that a tool needs besides `base`.
 tool_needs_verifier := $(B)/obj/user/probe/lockdown.o
 tool_needs_play := $(B)/libsojourn.a
+tool_needs_bench-watch := $(B)/libsojourn.a
 
 define tool_rule
 $(B)/tools/$(1): $(patsubst %.c,$(B)/obj/%.o,$(filter tools/$(1)/%,$(TOOL_SRC))) $(BASE_OBJ) $(tool_needs_$(1))
