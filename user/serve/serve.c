@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #define SECOND_NS (1000 * MS)
 #define RESTORE_NS (10 * SECOND_NS)
 #define STOP_NS (5 * SECOND_NS)
+#define LARGE (128 << 10) /* bytes of a block that is given back to the system when it is freed */
 
 static volatile sig_atomic_t sj_stop_serving;
 static volatile sig_atomic_t sj_stop_reload;
@@ -293,6 +295,9 @@ int sj_serve(const char *config_path, struct sj_config *config, struct sj_err *e
                                             .bytes = SJ_SERIES_BYTES,
                                             .idle_ns = config->forget_ns,
                                             .series = config->max_series};
+    /* Otherwise the library keeps what the first large answer took, in either process, for the next one. */
+    mallopt(M_MMAP_THRESHOLD, LARGE);
+    mallopt(M_TRIM_THRESHOLD, 2 * LARGE);
     int status = start_courier(&d, config_path, err);
     if (!status) {
         handle_signals();
