@@ -8,11 +8,14 @@ import json
 import os
 import re
 import socket
+import urllib.request
 
 import sjdaemon
 import sjtest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 IDLE, HANGING = 5, 3
 WATCHED = """alerts:
   - name: busy
@@ -94,6 +97,34 @@ def the_manual_lists_what_there_is(t):
                 f"what is exported are the {len(wanted)} metrics of the manual")
         wrong = [name for name, kind in got.types.items() if (kind == "counter") != name.endswith("_total")]
         t.equal(wrong, [], "counters and nothing else end in _total")
+
+
+def read_by_others(d, form, accept):
+    """The lines of an exposition as readers that are not ours have it, one form for all formats."""
+    path = sjtest.temp(form)
+    request = urllib.request.Request(f"http://127.0.0.1:{d.port}/metrics", headers={"Accept": accept})
+    with urllib.request.urlopen(request, timeout=20) as answer, open(path, "wb") as file:
+        file.write(answer.read())
+    # under the interpreter that the distribution installs those readers for
+    return sjtest.run(["/usr/bin/python3", f"{ROOT}/tests/unit/exposition_read.py", form, path]).splitlines()
+
+
+def all_formats_say_the_same(t):
+    with served() as (service, nginx, d), socket.create_connection(("127.0.0.1", nginx.port)) as sock:
+        sock.sendall(b"GET /hang/on HTTP/1.1\r\nHost: a\r\n\r\n")
+        ours = re.compile(r"sojourn_(request_duration|stage_duration|requests|errors|connections)\w*\{.*"
+                          f'service_name="{service}"')
+        awaited(d, lambda s: s.sum("sojourn_requests_in_flight", service_name=service, role="server") == 1, "a request")
+        got = {form: {line for line in read_by_others(d, form, accept) if ours.match(line)}
+               for form, accept in (("text", "text/plain"), ("openmetrics", OPENMETRICS), ("protobuf", PROTOBUF))}
+        t.at_least(len(got["text"]), 100, "the text has samples")
+        native = {line for line in got["protobuf"] if "_native{" in line}
+        t.equal(sorted(got["openmetrics"] ^ got["protobuf"] - native)[:6], [], "OpenMetrics and protobuf have the same")
+        plain = {line.split(" # ")[0] for line in got["openmetrics"] if "_created{" not in line}
+        t.equal(sorted(plain ^ got["text"])[:6], [], "and so has the text but for examples and beginnings")
+        examples = [line for line in got["openmetrics"] if " # {'peer': '127.0.0.1:" in line]
+        t.ok(examples and all("sojourn_request_duration_seconds_bucket{" in line for line in examples),
+             "there are examples", examples=examples[:2])
 
 
 def what_is_open_is_told(t):
@@ -224,5 +255,5 @@ def the_report_is_that_of_report(t):
         t.equal(json.loads(d.get("/api/v1/report")[1])["schema"], "sojourn.report/1", "under the same name")
 
 
-sjtest.main(the_manual_lists_what_there_is, what_is_open_is_told, fits_are_shown, completeness_and_cost_are_told,
-            the_report_is_that_of_report)
+sjtest.main(the_manual_lists_what_there_is, all_formats_say_the_same, what_is_open_is_told, fits_are_shown,
+            completeness_and_cost_are_told, the_report_is_that_of_report)
