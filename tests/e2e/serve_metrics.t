@@ -7,7 +7,9 @@ import contextlib
 import json
 import os
 import re
+import signal
 import socket
+import subprocess
 import urllib.request
 
 import sjdaemon
@@ -227,6 +229,39 @@ def completeness_and_cost_are_told(t):
              "build info has the version and the probe set", build=build, version=version)
 
 
+def starting():
+    """A daemon that is stopped before it measures, and its process; the courier runs."""
+    for _ in range(10):
+        d = sjdaemon.Daemon()
+        d.process = sjtest.Process([sjtest.SOJOURN, "serve", "-c", d.path])
+        sjtest.await_true(lambda p=d.process: subprocess.run(["pgrep", "-P", str(p.pid)], stdout=subprocess.DEVNULL,
+                                                             check=False).returncode == 0, "the courier")
+        d.process.send_signal(signal.SIGSTOP)
+        if d.get("/-/ready")[0] != 200:
+            return d
+        d.process.send_signal(signal.SIGCONT)
+        d.stop()
+    raise sjtest.Failed("it was ready each time")
+
+
+def who_does_not_answer_is_not_waited_for(t):
+    d = starting()
+    try:
+        t.equal([d.get(path)[0] for path in ("/-/healthy", "/-/ready")], [200, 503], "healthy before it is ready")
+        d.process.send_signal(signal.SIGCONT)
+        sjtest.await_true(lambda: d.get("/-/ready")[0] == 200, "ready", process=d.process)
+        t.equal(d.get("/metrics")[0], 200, "ready once it measures")
+        d.process.send_signal(signal.SIGSTOP)
+        t.equal([d.get(path)[0] for path in ("/metrics", "/-/healthy", "/nothing")], [503, 200, 404],
+                "while the collector hangs, others are answered")
+        d.process.send_signal(signal.SIGCONT)
+        sjtest.await_true(lambda: d.get("/metrics")[0] == 200, "an answer", process=d.process)
+        t.equal(d.get("/api/v1/report")[0], 200, "and afterwards it goes on")
+    finally:
+        d.process.send_signal(signal.SIGCONT)
+        d.stop()
+
+
 def shape(value, path=""):
     """The paths to everything in a document, without indices."""
     if isinstance(value, dict):
@@ -256,4 +291,4 @@ def the_report_is_that_of_report(t):
 
 
 sjtest.main(the_manual_lists_what_there_is, all_formats_say_the_same, what_is_open_is_told, fits_are_shown,
-            completeness_and_cost_are_told, the_report_is_that_of_report)
+            completeness_and_cost_are_told, who_does_not_answer_is_not_waited_for, the_report_is_that_of_report)

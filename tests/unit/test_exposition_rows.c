@@ -93,12 +93,39 @@ static void a_rest_counts_since_the_service_did(void **state)
     made_exposition_fini(&m);
 }
 
+/* Who is not heard of for an hour leaves no series; who comes back begins anew, and says so. */
+static void the_dead_leave_nothing(void **state)
+{
+    (void)state;
+    struct made_exposition m;
+    struct sj_request r = made_server_request();
+    const uint64_t hour = 3600 * SECOND;
+    made_lasting(&m, 2000);
+    assert_int_equal(sj_series_tick(m.series, m.measurement.start_mono_ns + hour + 70 * SECOND), 0);
+    for (int f = 0; f < SJ_EXPOSITION_MAX_; f++) {
+        char *text = made_exposition_read(&m, (enum sj_exposition_format)f);
+        if (strstr(text, "service_name"))
+            fail_msg("format %d still has the service:\n%s", f, text);
+        assert_true(made_has_line(text, "sojourn_completeness_requests_total{kind=\"detailed\"} 2.0"));
+        free(text);
+    }
+    r.operation = "GET /early";
+    made_exposition_add(&m, &r);
+    char *text = made_exposition_read(&m, SJ_EXPOSITION_OPENMETRICS);
+    assert_true(made_has_line(text, "sojourn_request_duration_seconds_count{" LABELS("GET /early") "} 1.0"));
+    assert_true(made_has_line(text, "sojourn_errors_created{" LABELS("GET /early") "} 1795341670.1234567"));
+    assert_null(strstr(text, "GET /late"));
+    free(text);
+    made_exposition_fini(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_series_counts_since_it_began),
         cmocka_unit_test(the_slowest_request_is_an_example),
         cmocka_unit_test(a_rest_counts_since_the_service_did),
+        cmocka_unit_test(the_dead_leave_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
