@@ -326,6 +326,7 @@ int sj_courier_run(struct sj_channel *channel, struct sj_config *config, const s
     signal(SIGTERM, SIG_IGN);
     signal(SIGHUP, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is a disk that is full */
     if (start(&c, options->listen_fd, &err) < 0)
         c.status = sj_complain(err.status, "%s", err.text);
     else if (!c.stopping)

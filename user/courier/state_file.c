@@ -29,6 +29,15 @@ static int trouble(struct sj_state_dir *d, const char *what, struct sj_err *err)
     return sj_fail(err, status, "state_dir %s: cannot %s: %s", d->path, what, strerror(errno));
 }
 
+static int take_lock(int fd)
+{
+    int rc;
+    do
+        rc = flock(fd, LOCK_EX | LOCK_NB);
+    while (rc < 0 && errno == EINTR);
+    return rc;
+}
+
 /* The lock belongs to the folder: when somebody has moved it away and made another, that one is locked anew. */
 static int lock(struct sj_state_dir *d, int dir, struct sj_err *err)
 {
@@ -40,8 +49,12 @@ static int lock(struct sj_state_dir *d, int dir, struct sj_err *err)
     int fd = openat(dir, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return trouble(d, "write", err);
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+    if (take_lock(fd) < 0) {
+        int error = errno;
         close(fd);
+        errno = error;
+        if (error != EWOULDBLOCK)
+            return trouble(d, "lock it", err);
         return sj_fail(err, EX_UNAVAILABLE, "state_dir %s is in use by another sojourn; give each its own", d->path);
     }
     if (d->lock >= 0)
@@ -124,6 +137,8 @@ static int read_all(int fd, char *p, size_t n)
 {
     while (n > 0) {
         ssize_t got = read(fd, p, n);
+        if (got == 0) /* it has become shorter meanwhile */
+            errno = EIO;
         if (got == 0 || (got < 0 && errno != EINTR))
             return -1;
         p += got > 0 ? got : 0;

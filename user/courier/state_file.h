@@ -28,8 +28,9 @@ _Static_assert(sizeof(struct sj_state_head) == 24, "state head");
 struct sj_state_dir;
 
 /*
- * Opens the folder, makes it when only it is missing, and locks it. 0; 1 when it cannot be used now, *err says why (it
- * is tried again at each write); -1 when another daemon uses it (EX_UNAVAILABLE) or there is no memory. path is copied.
+ * Opens the folder, makes it when only it is missing, and locks it. 0; 1 when it cannot be used or locked now, *err
+ * says why (it is tried again at each write); -1 when another daemon uses it (EX_UNAVAILABLE) or there is no memory.
+ * path is copied.
  */
 int sj_state_open(const char *path, struct sj_state_dir **out, struct sj_err *err);
 void sj_state_close(struct sj_state_dir *d);
