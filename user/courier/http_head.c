@@ -187,8 +187,8 @@ static int parse_fields(char **p, char *end, struct sj_http_head *head)
     return 1;
 }
 
-/* Is the whole head there? Nothing is written before it is, since the same bytes are looked at again. */
-static int find_end(char *p, size_t n)
+/* Is the whole head there, after bytes that were skipped? Nothing is written before it is: the bytes come again. */
+static int find_end(char *p, size_t n, size_t skipped)
 {
     char *at = p, *end = p + n, *line;
     size_t length;
@@ -199,7 +199,7 @@ static int find_end(char *p, size_t n)
             return -400;
         if (lines == 0 && (got ? length : (size_t)(end - begin)) > SJ_HTTP_LINE_MAX)
             return -414;
-        if (at - p > SJ_HTTP_HEAD_MAX || (!got && n >= SJ_HTTP_HEAD_MAX))
+        if (skipped + (size_t)(at - p) > SJ_HTTP_HEAD_MAX || (!got && skipped + n >= SJ_HTTP_HEAD_MAX))
             return -431;
         if (!got)
             return 0;
@@ -216,7 +216,7 @@ int sj_http_head_parse(char *p, size_t n, struct sj_http_head *head)
     if (n >= 2 && p[0] == '\r' && p[1] == '\n') /* clients of old end a body with one too many */
         skipped = 2;
     at += skipped;
-    int rc = find_end(at, n - skipped);
+    int rc = find_end(at, n - skipped, skipped);
     if (rc <= 0)
         return rc;
     if (next_line(&at, p + n, &line, &length) <= 0)
