@@ -17,10 +17,11 @@
 #define DIGEST 32
 
 struct sj_auth_check {
-    struct sj_job job; /* first */
-    struct sj_auth *auth;
-    sj_auth_fn fn; /* NULL: cancelled */
+    struct sj_job job;    /* first */
+    struct sj_auth *auth; /* NULL: it is gone */
+    sj_auth_fn fn;        /* NULL: cancelled */
     void *ctx;
+    _Atomic(bool) unwanted; /* nobody waits for the verdict: the thread need not find it */
     uint64_t peer;
     unsigned generation;
     unsigned char digest[DIGEST];
@@ -54,8 +55,14 @@ struct sj_auth *sj_auth_new(struct sj_worker *worker, struct sj_err *err)
 
 void sj_auth_free(struct sj_auth *a)
 {
-    if (a)
-        OPENSSL_cleanse(a, sizeof(*a));
+    if (!a)
+        return;
+    for (unsigned i = 0; i < WAITING_MAX; i++) /* these belong to the worker until they are done */
+        if (a->waiting[i]) {
+            sj_auth_cancel(a->waiting[i]);
+            a->waiting[i]->auth = NULL;
+        }
+    OPENSSL_cleanse(a, sizeof(*a));
     free(a);
 }
 
@@ -119,7 +126,7 @@ static void learn(struct sj_auth *a, const unsigned char digest[DIGEST])
 static void hash_password(struct sj_job *job)
 {
     struct sj_auth_check *c = (struct sj_auth_check *)job;
-    struct crypt_data *room = calloc(1, sizeof(*room));
+    struct crypt_data *room = c->unwanted ? NULL : calloc(1, sizeof(*room));
     const char *hash = room ? crypt_r(c->password, c->hash, room) : NULL;
     size_t n = strlen(c->hash);
     c->right = hash && strlen(hash) == n && CRYPTO_memcmp(hash, c->hash, n) == 0 && c->user_known;
@@ -132,10 +139,10 @@ static void hashed(struct sj_job *job)
 {
     struct sj_auth_check *c = (struct sj_auth_check *)job;
     struct sj_auth *a = c->auth;
-    for (unsigned i = 0; i < WAITING_MAX; i++)
+    for (unsigned i = 0; a && i < WAITING_MAX; i++)
         if (a->waiting[i] == c)
             a->waiting[i] = NULL;
-    bool right = c->right && c->generation == a->generation;
+    bool right = a && c->right && c->generation == a->generation;
     if (right)
         learn(a, c->digest);
     if (c->fn)
@@ -198,4 +205,5 @@ enum sj_auth_verdict sj_auth_check(struct sj_auth *a, const char *authorization,
 void sj_auth_cancel(struct sj_auth_check *check)
 {
     check->fn = NULL;
+    check->unwanted = true;
 }
