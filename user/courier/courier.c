@@ -53,7 +53,7 @@ static void make_state(void *ctx, enum sj_state_kind kind, struct sj_out *out)
 static void state_saved(void *ctx, enum sj_state_kind kind, bool ok)
 {
     struct courier *c = ctx;
-    if (kind == SJ_STATE_DELIVERIES)
+    if (kind == SJ_STATE_DELIVERIES && !c->ended)
         sj_deliveries_saved(c->deliveries, ok);
 }
 
@@ -62,6 +62,12 @@ static void deliveries_changed(void *ctx)
     struct courier *c = ctx;
     if (c->saver)
         sj_saver_touch(c->saver, SJ_STATE_DELIVERIES);
+}
+
+static struct sj_now read_clocks(void *ctx)
+{
+    (void)ctx;
+    return (struct sj_now){.mono_ns = sj_mono_ns(), .real_ns = sj_real_ns()};
 }
 
 static int keep_watch(struct courier *c, const void *data, size_t n, struct sj_err *err)
@@ -270,7 +276,8 @@ static int start(struct courier *c, int listen_fd, struct sj_err *err)
     struct sj_state_dir *dir;
     if (start_loop(c, err) < 0 || start_web(c, listen_fd, err) < 0)
         return -1;
-    c->deliveries = sj_deliveries_new(&c->env, &(struct sj_deliveries_hooks){.changed = deliveries_changed, .ctx = c});
+    c->deliveries = sj_deliveries_new(
+        &c->env, &(struct sj_deliveries_hooks){.changed = deliveries_changed, .now = read_clocks, .ctx = c});
     if (!c->deliveries)
         return sj_fail(err, EX_OSERR, "out of memory");
     if (sj_setup_make(c->config, &c->env, &setup, err) < 0 || sj_setup_apply(c, &setup, err) < 0) {
@@ -294,6 +301,7 @@ static int start(struct courier *c, int listen_fd, struct sj_err *err)
 
 static void finish(struct courier *c)
 {
+    c->ended = true;         /* what could be sent from here on would be called off, and perhaps told again */
     sj_saver_free(c->saver); /* writes what is not on disk yet */
     c->saver = NULL;
     sj_web_free(c->web);

@@ -27,6 +27,7 @@ struct courier {
     uint64_t reloads_failed;
     bool last_reload_ok;
     bool stopping;
+    bool ended; /* the loop runs no more */
     int status;
 };
 

@@ -162,6 +162,11 @@ int sj_deliveries_receivers(struct sj_deliveries *d, struct sj_notify **receiver
 
 /* ---- alerts ---- */
 
+struct sj_now sj_deliveries_now(const struct sj_deliveries *d)
+{
+    return d->hooks.now(d->hooks.ctx);
+}
+
 void sj_deliveries_changed(struct sj_deliveries *d)
 {
     d->change++;
@@ -221,7 +226,7 @@ struct record *sj_deliveries_insert(struct sj_deliveries *d, size_t place, void 
         free_record(r);
         return NULL;
     }
-    r->heard_ns = sj_mono_ns();
+    r->heard_ns = sj_deliveries_now(d).mono_ns;
     memmove(d->records + place + 1, d->records + place, (d->n - place) * sizeof(struct record *));
     d->records[place] = r;
     d->n++;
@@ -264,12 +269,13 @@ static int update(struct sj_deliveries *d, struct record *r, const struct sj_ale
                   struct sj_err *err)
 {
     bool changes = alert->state != r->alert.state || alert->starts_real_ns != r->alert.starts_real_ns;
-    r->heard_ns = sj_mono_ns();
+    struct sj_now now = sj_deliveries_now(d);
+    r->heard_ns = now.mono_ns;
     if (alert->state == SJ_ALERT_PENDING) /* it has not ended, and not begun anew */
         return 0;
     if (alert->state == SJ_ALERT_INACTIVE) {
         bool fires = r->alert.state == SJ_ALERT_FIRING;
-        resolve(r, sj_real_ns());
+        resolve(r, now.real_ns);
         return fires;
     }
     /* An end that was found here stays; the collector may not know of it. */
@@ -307,13 +313,12 @@ int sj_deliveries_alert(struct sj_deliveries *d, const void *data, size_t n, str
 
 void sj_deliveries_ready(struct sj_deliveries *d)
 {
-    d->ready_ns = sj_mono_ns();
+    d->ready_ns = sj_deliveries_now(d).mono_ns;
 }
 
 /* ---- what there is to do ---- */
 
-enum told sj_delivery_due(const struct sj_deliveries *d, const struct record *r, size_t slot, uint64_t now_ns,
-                          uint64_t real_ns)
+enum told sj_delivery_due(const struct sj_deliveries *d, const struct record *r, size_t slot, struct sj_now now)
 {
     const struct delivery *to = &r->to[slot];
     const struct sj_alert *a = &r->alert;
@@ -321,25 +326,25 @@ enum told sj_delivery_due(const struct sj_deliveries *d, const struct record *r,
     if (!sj_notify_wants(d->slots[slot]->notify, &a->labels))
         return TOLD_NOTHING;
     bool same = to->episode_ns == a->starts_real_ns;
-    bool again = resend_ns > 0 && now_ns - to->told_ns >= resend_ns;
+    bool again = resend_ns > 0 && (to->told_ns == 0 || now.mono_ns - to->told_ns >= resend_ns);
     if (a->state == SJ_ALERT_FIRING)
         return to->told == TOLD_FIRING && same && !again ? TOLD_NOTHING : TOLD_FIRING;
-    bool stale = real_ns > a->ends_real_ns && real_ns - a->ends_real_ns > STALE_NS;
+    bool stale = now.real_ns > a->ends_real_ns && now.real_ns - a->ends_real_ns > STALE_NS;
     if (to->told == TOLD_RESOLVED && same)
-        return again && to->told_ns > 0 && real_ns < a->ends_real_ns + TOLD_AFTER_NS ? TOLD_RESOLVED : TOLD_NOTHING;
+        return again && to->told_ns > 0 && now.real_ns < a->ends_real_ns + TOLD_AFTER_NS ? TOLD_RESOLVED : TOLD_NOTHING;
     if (to->told == TOLD_FIRING || to->told == TOLD_UNKNOWN)
         return same || to->told == TOLD_UNKNOWN || stale ? TOLD_RESOLVED : TOLD_FIRING;
     return stale ? TOLD_NOTHING : TOLD_FIRING; /* nobody has told of it while it fired */
 }
 
 /* Is there nothing more to do about it? */
-static bool is_over(const struct sj_deliveries *d, const struct record *r, uint64_t now_ns, uint64_t real_ns)
+static bool is_over(const struct sj_deliveries *d, const struct record *r, struct sj_now now)
 {
-    if (r->alert.state != SJ_ALERT_RESOLVED || real_ns < r->alert.ends_real_ns + KEPT_AFTER_NS ||
-        now_ns - r->heard_ns < SILENCE_NS)
+    if (r->alert.state != SJ_ALERT_RESOLVED || now.real_ns < r->alert.ends_real_ns + KEPT_AFTER_NS ||
+        now.mono_ns - r->heard_ns < SILENCE_NS)
         return false;
     for (size_t i = 0; i < d->n_slots; i++)
-        if (r->to[i].busy || sj_delivery_due(d, r, i, now_ns, real_ns) != TOLD_NOTHING)
+        if (r->to[i].busy || sj_delivery_due(d, r, i, now) != TOLD_NOTHING)
             return false;
     return true;
 }
@@ -347,16 +352,16 @@ static bool is_over(const struct sj_deliveries *d, const struct record *r, uint6
 /* Ends alerts that the collector no longer knows, and forgets those of which everybody knows that they are over. */
 static void sweep(struct sj_deliveries *d)
 {
-    uint64_t now = sj_mono_ns(), real = sj_real_ns();
-    bool listening = d->ready_ns > 0 && now - d->ready_ns > SILENCE_NS, changes = false;
+    struct sj_now now = sj_deliveries_now(d);
+    bool listening = d->ready_ns > 0 && now.mono_ns - d->ready_ns > SILENCE_NS, changes = false;
     size_t kept = 0;
     for (size_t i = 0; i < d->n; i++) {
         struct record *r = d->records[i];
-        if (listening && r->alert.state == SJ_ALERT_FIRING && now - r->heard_ns > SILENCE_NS) {
-            resolve(r, real);
+        if (listening && r->alert.state == SJ_ALERT_FIRING && now.mono_ns - r->heard_ns > SILENCE_NS) {
+            resolve(r, now.real_ns);
             changes = true;
         }
-        if (is_over(d, r, now, real)) {
+        if (is_over(d, r, now)) {
             free_record(r);
             changes = true;
         } else {
@@ -383,20 +388,20 @@ void sj_deliveries_saved(struct sj_deliveries *d, bool ok)
 
 bool sj_deliveries_busy(const struct sj_deliveries *d)
 {
-    uint64_t now = sj_mono_ns(), real = sj_real_ns();
+    struct sj_now now = sj_deliveries_now(d);
     if (!TAILQ_EMPTY(&d->messages))
         return true;
     for (size_t i = 0; i < d->n; i++)
         for (size_t k = 0; k < d->n_slots; k++)
-            if (sj_delivery_due(d, d->records[i], k, now, real) != TOLD_NOTHING &&
-                d->records[i]->to[k].not_before_ns <= now && d->slots[k]->not_before_ns <= now)
+            if (sj_delivery_due(d, d->records[i], k, now) != TOLD_NOTHING &&
+                d->records[i]->to[k].not_before_ns <= now.mono_ns && d->slots[k]->not_before_ns <= now.mono_ns)
                 return true;
     return false;
 }
 
 void sj_deliveries_status(const struct sj_deliveries *d, struct sj_notifier_status status[SJ_NOTIFY_MAX_])
 {
-    uint64_t now = sj_mono_ns(), real = sj_real_ns();
+    struct sj_now now = sj_deliveries_now(d);
     memcpy(status, d->past, sizeof(d->past));
     for (size_t k = 0; k < d->n_slots; k++) {
         const struct slot *s = d->slots[k];
@@ -405,6 +410,6 @@ void sj_deliveries_status(const struct sj_deliveries *d, struct sj_notifier_stat
         sum->failed += s->failed;
         sum->dropped += s->dropped;
         for (size_t i = 0; i < d->n; i++)
-            sum->waiting += sj_delivery_due(d, d->records[i], k, now, real) != TOLD_NOTHING;
+            sum->waiting += sj_delivery_due(d, d->records[i], k, now) != TOLD_NOTHING;
     }
 }

@@ -15,7 +15,8 @@
  *
  * A receiver is told each change once: that an alert fires, also when that is over by now, then that it is resolved.
  * One that forgets is told again every minute, and of a resolved alert for 15 minutes. What fails is tried again after
- * 1, 2, 4 ... 60 s (15 s for those that forget), less up to half of it by chance, or when the receiver says.
+ * 1, 2, 4 ... 60 s (15 s for those that forget), less up to half of it by chance, or when the receiver says. A command
+ * that fails ten times is not run again for that change.
  */
 struct sj_deliveries;
 
@@ -23,7 +24,8 @@ struct sj_deliveries;
 #define SJ_DELIVERIES_MAX 10000
 
 struct sj_deliveries_hooks {
-    void (*changed)(void *ctx); /* what has to be on disk is another; sj_deliveries_saved() follows */
+    void (*changed)(void *ctx);      /* what has to be on disk is another; sj_deliveries_saved() follows */
+    struct sj_now (*now)(void *ctx); /* what time it is */
     void *ctx;
 };
 

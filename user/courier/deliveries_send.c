@@ -39,7 +39,7 @@ static void complain(struct slot *s, const struct sj_send_result *result, uint64
     sj_complain(EX_TEMPFAIL, "%s: %s; it is tried again", sj_notify_name(s->notify), result->text);
 }
 
-static void accepted(struct message *m, uint64_t now)
+static void accepted(struct message *m)
 {
     struct slot *s = m->slot;
     s->delivered++;
@@ -48,7 +48,6 @@ static void accepted(struct message *m, uint64_t now)
     if (s->complained_ns)
         sj_complain(EX_OK, "%s accepts messages again", sj_notify_name(s->notify));
     s->complained_ns = 0;
-    (void)now;
 }
 
 static void note_told(struct message *m, struct delivery *to, size_t i, uint64_t now)
@@ -76,18 +75,29 @@ static void refused(struct message *m, struct delivery *to, size_t i, const stru
 static void failed(struct message *m, struct delivery *to, size_t i, const struct sj_send_result *result, uint64_t now,
                    uint64_t most_s)
 {
-    if (sj_notify_kind(m->slot->notify) == SJ_NOTIFY_EXEC && ++to->tries >= EXEC_TRIES) {
+    if (sj_notify_kind(m->slot->notify) == SJ_NOTIFY_EXEC && to->tries + 1 >= EXEC_TRIES) {
         refused(m, to, i, result, now);
         return;
     }
     to->not_before_ns = now + pause_ns(to->tries++, most_s);
 }
 
-static void settle(struct message *m, const struct sj_send_result *result, uint64_t now)
+/* Messages that were under way together and fail together are one failure, or the pauses would grow too fast. */
+static void hold_back(struct slot *s, uint64_t now, uint64_t most_s, uint64_t retry_after_ns)
+{
+    if (s->not_before_ns <= now)
+        s->not_before_ns = now + pause_ns(s->tries++, most_s);
+    if (s->not_before_ns < now + retry_after_ns)
+        s->not_before_ns = now + retry_after_ns;
+}
+
+/* Does what the result asks for. Returns whether anything has changed that is to be on disk. */
+static bool settle(struct message *m, const struct sj_send_result *result, uint64_t now)
 {
     struct sj_deliveries *d = m->d;
     struct slot *s = m->slot;
     uint64_t most_s = sj_notify_resend_ns(s->notify) ? PAUSE_FORGETFUL_S : PAUSE_S;
+    uint64_t dropped = s->dropped;
     size_t index = 0, place;
     while (index < d->n_slots && d->slots[index] != s)
         index++;
@@ -105,16 +115,15 @@ static void settle(struct message *m, const struct sj_send_result *result, uint6
             failed(m, to, i, result, now, most_s);
     }
     if (result->outcome == SJ_SEND_ACCEPTED) {
-        accepted(m, now);
-        return;
+        accepted(m);
+        return true;
     }
     s->failed++;
-    if (result->outcome == SJ_SEND_DOWN) {
-        uint64_t pause = pause_ns(s->tries++, most_s);
-        s->not_before_ns = now + (pause > result->retry_after_ns ? pause : result->retry_after_ns);
-    }
+    if (result->outcome == SJ_SEND_DOWN)
+        hold_back(s, now, most_s, result->retry_after_ns);
     if (result->outcome != SJ_SEND_REFUSED)
         complain(s, result, now);
+    return s->dropped > dropped;
 }
 
 static void on_sent(void *ctx, const struct sj_send_result *result)
@@ -122,14 +131,15 @@ static void on_sent(void *ctx, const struct sj_send_result *result)
     struct message *m = ctx;
     struct sj_deliveries *d = m->d;
     struct slot *s = m->slot;
-    settle(m, result, sj_mono_ns());
+    bool changes = settle(m, result, sj_deliveries_now(d).mono_ns);
     sj_message_free(m);
     s->busy--;
     if (s->gone && s->busy == 0) {
         sj_notify_unref(s->notify);
         free(s);
     }
-    sj_deliveries_changed(d);
+    if (changes)
+        sj_deliveries_changed(d);
     sj_deliveries_pump(d);
 }
 
@@ -147,21 +157,20 @@ static void take(struct message *m, struct sj_notice *notice, struct record *r, 
 }
 
 /* Gathers what one message may hold of what is due. */
-static void gather(struct message *m, size_t slot, struct sj_notice *notices, size_t most, uint64_t now)
+static void gather(struct message *m, size_t slot, struct sj_notice *notices, size_t most, struct sj_now now)
 {
     struct sj_deliveries *d = m->d;
     struct slot *s = m->slot;
-    uint64_t real = sj_real_ns();
     for (size_t i = 0; i < d->n && m->n < most; i++) {
         size_t at = (s->next + i) % d->n;
         struct record *r = d->records[at];
         struct delivery *to = &r->to[slot];
-        if (to->busy || to->not_before_ns > now || r->need > d->durable)
+        if (to->busy || to->not_before_ns > now.mono_ns || r->need > d->durable)
             continue;
-        enum told due = sj_delivery_due(d, r, slot, now, real);
+        enum told due = sj_delivery_due(d, r, slot, now);
         if (due == TOLD_NOTHING || (to->tries > 0 && m->n > 0)) /* what has failed goes alone */
             continue;
-        take(m, &notices[m->n], r, due == TOLD_FIRING, real);
+        take(m, &notices[m->n], r, due == TOLD_FIRING, now.real_ns);
         to->busy = true;
         if (m->n == most || to->tries > 0) {
             s->next = at + 1;
@@ -181,7 +190,7 @@ static void give_back(struct message *m, size_t slot)
 }
 
 /* Sends one message if there is one to send. */
-static bool send_one(struct sj_deliveries *d, size_t slot, uint64_t now)
+static bool send_one(struct sj_deliveries *d, size_t slot, struct sj_now now)
 {
     struct sj_notice notices[BATCH_MAX];
     struct slot *s = d->slots[slot];
@@ -205,10 +214,10 @@ static bool send_one(struct sj_deliveries *d, size_t slot, uint64_t now)
 
 void sj_deliveries_pump(struct sj_deliveries *d)
 {
-    uint64_t now = sj_mono_ns();
+    struct sj_now now = sj_deliveries_now(d);
     for (size_t k = 0; k < d->n_slots; k++) {
         struct slot *s = d->slots[k];
-        while (s->not_before_ns <= now && s->busy < sj_notify_parallel(s->notify) && send_one(d, k, now))
+        while (s->not_before_ns <= now.mono_ns && s->busy < sj_notify_parallel(s->notify) && send_one(d, k, now))
             ;
     }
 }

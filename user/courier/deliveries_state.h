@@ -73,9 +73,10 @@ struct sj_deliveries {
     bool full;                                      /* that has been told */
 };
 
+struct sj_now sj_deliveries_now(const struct sj_deliveries *d);
+
 /* What a receiver should be told now, or nothing. */
-enum told sj_delivery_due(const struct sj_deliveries *d, const struct record *r, size_t slot, uint64_t now_ns,
-                          uint64_t real_ns);
+enum told sj_delivery_due(const struct sj_deliveries *d, const struct record *r, size_t slot, struct sj_now now);
 
 /* The record of an id; *place: where it is, or should be. */
 struct record *sj_deliveries_find(const struct sj_deliveries *d, const char *id, size_t *place);
