@@ -197,12 +197,17 @@ static int add_cipher(struct reader *r, const yaml_node_t *item)
     }
     if (strcmp(name, "(NONE)") == 0)
         return AT(r, item, "no cipher suite '%s'", scalar(item));
-    return append(r, &r->c->ciphers, name);
+    return append(r, strncmp(name, "TLS_", 4) == 0 ? &r->c->suites : &r->c->ciphers, name);
 }
 
+/* A list without a suite for TLS 1.2 leaves nothing to speak it with. */
 static int read_ciphers(struct reader *r, const yaml_node_t *v)
 {
-    return each_text(r, v, add_cipher);
+    if (each_text(r, v, add_cipher) < 0)
+        return -1;
+    if (r->c->suites && !r->c->ciphers)
+        r->c->only_13 = true;
+    return 0;
 }
 
 static int add_group(struct reader *r, const yaml_node_t *item)
@@ -277,6 +282,10 @@ static int read_tls(struct reader *r, const yaml_node_t *v)
                   "VerifyClientCertIfGiven");
     if (c->sans && c->client_auth != SJ_CLIENT_REQUIRE_VERIFY)
         return AT(r, v, "client_allowed_sans needs client_auth_type RequireAndVerifyClientCert");
+    if (c->only_13)
+        c->min_version = TLS1_3_VERSION;
+    if (c->only_13 && c->max_version == TLS1_2_VERSION)
+        return AT(r, v, "cipher_suites has none for TLS12, which is all that max_version allows");
     if (c->max_version && c->max_version < c->min_version)
         return AT(r, v, "max_version is below min_version");
     return 0;
@@ -301,8 +310,11 @@ static int add_header(struct reader *r, const yaml_node_t *key, const yaml_node_
     r->c->headers = more;
     struct sj_web_field *f = &more[r->c->n_headers++];
     *f = (struct sj_web_field){0};
-    if (set_text(r, key, &f->name) < 0 || set_text(r, value, &f->value) < 0)
-        return -1;
+    if (set_text(r, key, &f->name) < 0 || !scalar(value))
+        return AT(r, value, "text is expected here");
+    f->value = strdup(scalar(value)); /* a blank one is not sent at all */
+    if (!f->value)
+        return sj_fail(r->err, EX_OSERR, "out of memory");
     for (const char *p = f->value; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             return AT(r, value, "a header's value is one line");
@@ -406,6 +418,7 @@ int sj_web_config_parse(const char *text, size_t n, const char *name, struct sj_
         return sj_fail(err, EX_OSERR, "out of memory");
     }
     r.c->min_version = TLS1_2_VERSION;
+    r.c->prefer_server_ciphers = true;
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
     int rc = read_document(&r, &parser);
     yaml_parser_delete(&parser);
@@ -443,6 +456,7 @@ void sj_web_config_free(struct sj_web_config *c)
     free(c->users);
     free(c->headers);
     free(c->ciphers);
+    free(c->suites);
     free(c->groups);
     free(c->cert_file);
     free(c->key_file);

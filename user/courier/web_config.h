@@ -25,7 +25,7 @@ struct sj_web_user {
 
 struct sj_web_field {
     char *name;
-    char *value;
+    char *value; /* empty: it is not sent */
 };
 
 struct sj_web_config {
@@ -34,10 +34,12 @@ struct sj_web_config {
     char *key_file;
     char *client_ca_file;
     enum sj_client_auth client_auth;
-    int min_version; /* as OpenSSL numbers them */
-    int max_version; /* 0: the newest */
-    bool prefer_server_ciphers;
-    char *ciphers; /* up to TLS 1.2, as OpenSSL lists them */
+    int min_version;            /* as OpenSSL numbers them */
+    int max_version;            /* 0: the newest */
+    bool prefer_server_ciphers; /* unless the file says otherwise */
+    char *ciphers;              /* up to TLS 1.2, as OpenSSL lists them */
+    char *suites;               /* of TLS 1.3 */
+    bool only_13;               /* there are suites, but none for TLS 1.2 */
     char *groups;
     char **sans; /* one of these must be in the client's certificate; ends with NULL */
     struct sj_web_user *users;

@@ -61,7 +61,8 @@ static void put_fixed(struct evbuffer *out, const struct sj_web_config *config)
             evbuffer_add_printf(out, "%s: %s\r\n", usual[i].name, usual[i].value);
     }
     for (size_t k = 0; k < n; k++)
-        evbuffer_add_printf(out, "%s: %s\r\n", config->headers[k].name, config->headers[k].value);
+        if (config->headers[k].value[0])
+            evbuffer_add_printf(out, "%s: %s\r\n", config->headers[k].name, config->headers[k].value);
 }
 
 void sj_web_put_reply(struct sj_web_conn *conn, const struct sj_web_reply *reply)

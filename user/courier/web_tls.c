@@ -32,12 +32,28 @@ static int accept_any(int ok, X509_STORE_CTX *store)
     return 1;
 }
 
-static bool names_one_of(X509 *cert, char **sans)
+static bool has_uri(X509 *cert, const char *uri)
 {
+    bool found = false;
+    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+        if (name->type != GEN_URI)
+            continue;
+        const ASN1_IA5STRING *text = name->d.uniformResourceIdentifier;
+        int n = ASN1_STRING_length(text);
+        found = found || ((size_t)n == strlen(uri) && memcmp(ASN1_STRING_get0_data(text), uri, (size_t)n) == 0);
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+bool sj_cert_names(X509 *cert, char *const *sans)
+{
+    const unsigned how = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS;
     for (; *sans; sans++)
-        if (X509_check_host(cert, *sans, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) == 1 ||
-            X509_check_email(cert, *sans, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT) == 1 ||
-            X509_check_ip_asc(cert, *sans, 0) == 1)
+        if (X509_check_host(cert, *sans, 0, how, NULL) == 1 || X509_check_email(cert, *sans, 0, how) == 1 ||
+            X509_check_ip_asc(cert, *sans, 0) == 1 || has_uri(cert, *sans))
             return true;
     return false;
 }
@@ -48,7 +64,7 @@ static int check_names(int ok, X509_STORE_CTX *store)
     char **sans = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     if (!ok || X509_STORE_CTX_get_error_depth(store) > 0 || !sans)
         return ok;
-    if (names_one_of(X509_STORE_CTX_get_current_cert(store), sans))
+    if (sj_cert_names(X509_STORE_CTX_get_current_cert(store), sans))
         return 1;
     X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
     return 0;
@@ -91,6 +107,8 @@ SSL_CTX *sj_web_tls(const struct sj_web_config *config, struct sj_err *err)
         return failed(context, "TLS versions", NULL, err);
     if (config->ciphers && !SSL_CTX_set_cipher_list(context, config->ciphers))
         return failed(context, "cipher suites", config->ciphers, err);
+    if (config->suites && !SSL_CTX_set_ciphersuites(context, config->suites))
+        return failed(context, "cipher suites", config->suites, err);
     if (config->groups && !SSL_CTX_set1_groups_list(context, config->groups))
         return failed(context, "curves", config->groups, err);
     if (SSL_CTX_use_certificate_chain_file(context, config->cert_file) != 1)
