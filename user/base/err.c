@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "base/err.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 void sj_err_set(struct sj_err *err, int status, const char *fmt, ...)
 {
@@ -31,4 +33,15 @@ void sj_err_prefix(struct sj_err *err, const char *fmt, ...)
     snprintf(whole + used, sizeof(whole) - used, ": %s", err->text);
     memcpy(err->text, whole, sizeof(err->text) - 1);
     err->text[sizeof(err->text) - 1] = '\0';
+}
+
+void sj_err_read(struct sj_err *err, const char *path, int error)
+{
+    if (error == EACCES || error == EPERM)
+        sj_err_set(err, EX_NOPERM,
+                   "cannot read %s: %s; it is read by the user with the id %u, who has no special rights here: let its "
+                   "owner and mode, and those of its folders, allow that",
+                   path, strerror(error), (unsigned)geteuid());
+    else
+        sj_err_set(err, EX_NOINPUT, "cannot read %s: %s", path, strerror(error));
 }

@@ -32,5 +32,11 @@ struct sj_err {
         -1;                                                                                                            \
     })
 
+/*
+ * "cannot read PATH: ..." for a file that the errno value `error` keeps from being opened or read, with the remedy
+ * where it is a matter of rights: EX_NOPERM then, otherwise EX_NOINPUT.
+ */
+void sj_err_read(struct sj_err *err, const char *path, int error);
+
 void sj_err_set(struct sj_err *err, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 void sj_err_prefix(struct sj_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

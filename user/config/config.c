@@ -157,8 +157,8 @@ void sj_config_free(struct sj_config *c)
 
 static int cannot_read(const char *path, struct sj_err *err)
 {
-    int status = errno == EACCES || errno == EPERM ? EX_NOPERM : EX_NOINPUT;
-    return sj_fail(err, status, "cannot read %s: %s", path, strerror(errno));
+    sj_err_read(err, path, errno);
+    return -1;
 }
 
 int sj_config_read(const char *path, char **text, size_t *n, struct sj_err *err)

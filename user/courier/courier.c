@@ -274,6 +274,8 @@ static int start(struct courier *c, int listen_fd, struct sj_err *err)
 {
     struct sj_setup setup = {0};
     struct sj_state_dir *dir;
+    if (sj_file_check(c->config_path, err) < 0) /* who started had more rights than this process */
+        sj_complain(err->status, "%s; until then SIGHUP changes nothing", err->text);
     if (start_loop(c, err) < 0 || start_web(c, listen_fd, err) < 0)
         return -1;
     c->deliveries = sj_deliveries_new(

@@ -21,11 +21,12 @@ char *sj_file_beside(const char *base, const char *name)
 
 static int trouble(const char *path, struct sj_err *err)
 {
-    int status = errno == EACCES || errno == EPERM ? EX_NOPERM : EX_NOINPUT;
-    return sj_fail(err, status, "cannot read %s: %s", path, strerror(errno));
+    sj_err_read(err, path, errno);
+    return -1;
 }
 
-int sj_file_read(const char *path, size_t max, char **text, size_t *n, struct sj_err *err)
+/* A descriptor of a file that is no folder, or -1. */
+static int open_file(const char *path, struct sj_err *err)
 {
     struct stat st;
     sj_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -35,6 +36,22 @@ int sj_file_read(const char *path, size_t max, char **text, size_t *n, struct sj
         errno = EISDIR;
         return trouble(path, err);
     }
+    int opened = fd;
+    fd = -1;
+    return opened;
+}
+
+int sj_file_check(const char *path, struct sj_err *err)
+{
+    sj_autoclose int fd = open_file(path, err);
+    return fd < 0 ? -1 : 0;
+}
+
+int sj_file_read(const char *path, size_t max, char **text, size_t *n, struct sj_err *err)
+{
+    sj_autoclose int fd = open_file(path, err);
+    if (fd < 0)
+        return -1;
     sj_autofree char *buf = malloc(max + 2);
     if (!buf)
         return sj_fail(err, EX_OSERR, "out of memory");
@@ -77,6 +94,13 @@ char *sj_secret_read(const char *path, struct sj_err *err)
     sj_secret_free(text);
     sj_err_set(err, EX_DATAERR, "%s should hold one line, the secret", path);
     return NULL;
+}
+
+int sj_secret_check(const char *path, struct sj_err *err)
+{
+    char *secret = path ? sj_secret_read(path, err) : NULL;
+    sj_secret_free(secret);
+    return path && !secret ? -1 : 0;
 }
 
 void sj_secret_free(char *secret)

@@ -14,6 +14,9 @@
  */
 char *sj_file_beside(const char *base, const char *name);
 
+/* Can a file be opened to be read now? 0, or -1 with EX_NOINPUT or EX_NOPERM, and what to do about it. */
+int sj_file_check(const char *path, struct sj_err *err);
+
 /*
  * Reads a regular file or a pipe of at most max bytes into *text, with a NUL behind its *n bytes; to be freed. -1 with
  * EX_NOINPUT, EX_NOPERM, EX_DATAERR (larger than max).
@@ -25,6 +28,9 @@ int sj_file_read(const char *path, size_t max, char **text, size_t *n, struct sj
  * message never shows any of it. To be given to sj_secret_free().
  */
 char *sj_secret_read(const char *path, struct sj_err *err);
+
+/* Could it be read now? 0, or -1 as above. NULL is no secret, and no trouble. */
+int sj_secret_check(const char *path, struct sj_err *err);
 
 /* Wipes and frees. NULL is allowed. */
 void sj_secret_free(char *secret);

@@ -34,7 +34,9 @@ struct sj_send_result {
 
 typedef void (*sj_send_fn)(void *ctx, const struct sj_send_result *result);
 
-/* Checks all that can be checked without sending; the files of secrets are read at each use. -1 with *err (EX_CONFIG).
+/*
+ * Checks all that can be checked without sending: also whether the secrets can be read, which are read again at each
+ * use. -1 with *err (EX_CONFIG, or what keeps from reading a file).
  */
 int sj_notify_new(const struct sj_notify_env *env, const struct sj_notifier *config, struct sj_notify **out,
                   struct sj_err *err);

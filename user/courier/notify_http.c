@@ -64,6 +64,36 @@ static int parse_url(const struct sj_notify *n, const char *text, struct sj_url 
     return sj_fail(err, EX_OSERR, "out of memory");
 }
 
+/* The URL of a file may be another each time. */
+static int find_url(const struct sj_notify *n, struct sj_url *url, struct sj_err *err)
+{
+    if (!n->url_file) {
+        *url = n->url;
+        return 0;
+    }
+    char *text = sj_secret_read(n->url_file, err);
+    int rc = text ? parse_url(n, text, url, err) : -1;
+    if (text && rc < 0)
+        sj_err_prefix(err, "%s", n->url_file);
+    sj_secret_free(text);
+    return rc;
+}
+
+/* A secret that is missing is told when the daemon starts, and not when the first alert cannot be delivered. */
+static int check_secrets(const struct sj_notify *n, struct sj_err *err)
+{
+    struct sj_url url;
+    if (sj_secret_check(n->password_file, err) < 0 || sj_secret_check(n->routing_key_file, err) < 0 ||
+        sj_secret_check(n->bearer_token_file, err) < 0)
+        return -1;
+    if (!n->url_file)
+        return 0;
+    if (find_url(n, &url, err) < 0)
+        return -1;
+    sj_secret_free(url.target);
+    return 0;
+}
+
 int sj_notify_http_init(struct sj_notify *n, const struct sj_notifier *config, struct sj_err *err)
 {
     static const char *const names[] = {[SJ_NOTIFY_ALERTMANAGER] = "alertmanager",
@@ -90,7 +120,7 @@ int sj_notify_http_init(struct sj_notify *n, const struct sj_notifier *config, s
     }
     if ((n->url_file || n->url.tls) && !(n->tls = sj_client_tls_context(ca, err)))
         return -1;
-    return load_template(n, config, err);
+    return check_secrets(n, err) < 0 ? -1 : load_template(n, config, err);
 }
 
 /* "Basic ..." or "Bearer ..."; an empty text when there is none to send, NULL with *err when a secret cannot be read.
@@ -174,21 +204,6 @@ static int put_body(const struct sj_notify *n, const struct sj_notice *notices, 
     else
         sj_notice_webhook(notices, out);
     return 0;
-}
-
-/* The URL of a file may be another each time. */
-static int find_url(const struct sj_notify *n, struct sj_url *url, struct sj_err *err)
-{
-    if (!n->url_file) {
-        *url = n->url;
-        return 0;
-    }
-    char *text = sj_secret_read(n->url_file, err);
-    int rc = text ? parse_url(n, text, url, err) : -1;
-    if (text && rc < 0)
-        sj_err_prefix(err, "%s", n->url_file);
-    sj_secret_free(text);
-    return rc;
 }
 
 /* NULL with *err. */

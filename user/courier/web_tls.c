@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "courier/files.h"
+
 char *sj_tls_error(char *text, size_t size)
 {
     unsigned long code = ERR_get_error();
@@ -111,6 +113,11 @@ SSL_CTX *sj_web_tls(const struct sj_web_config *config, struct sj_err *err)
         return failed(context, "cipher suites", config->suites, err);
     if (config->groups && !SSL_CTX_set1_groups_list(context, config->groups))
         return failed(context, "curves", config->groups, err);
+    if (sj_file_check(config->cert_file, err) < 0 || sj_file_check(config->key_file, err) < 0 ||
+        (config->client_ca_file && sj_file_check(config->client_ca_file, err) < 0)) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
     if (SSL_CTX_use_certificate_chain_file(context, config->cert_file) != 1)
         return failed(context, "cannot use the certificate in", config->cert_file, err);
     if (SSL_CTX_use_PrivateKey_file(context, config->key_file, SSL_FILETYPE_PEM) != 1)
@@ -132,6 +139,8 @@ SSL_CTX *sj_web_tls(const struct sj_web_config *config, struct sj_err *err)
 
 SSL_CTX *sj_client_tls_context(const char *ca_file, struct sj_err *err)
 {
+    if (ca_file && sj_file_check(ca_file, err) < 0) /* OpenSSL would not say why it cannot be read */
+        return NULL;
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
     if (!context)
