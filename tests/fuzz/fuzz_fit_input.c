@@ -9,6 +9,7 @@
 
 #include <gsl/gsl_errno.h>
 
+#include "expect.h"
 #include "fit_input.h"
 #include "model/fit.h"
 
@@ -16,18 +17,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* The first byte of an input chooses how the rest is read: its low bits the schema, a high one event counts. */
 enum { AS_COUNTS = 0x40, SCHEMAS = 10 };
-
-static void expect(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
-
-static void expect_told(const struct sj_err *err)
-{
-    expect(err->status != 0 && err->text[0]);
-    expect(!strchr(err->text, '\n'));
-}
 
 static void expect_sample(const struct sj_sample *s)
 {

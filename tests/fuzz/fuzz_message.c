@@ -5,15 +5,10 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "expect.h"
 #include "serve/message.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
 
 static void expect_sorted(const struct sj_labels *l)
 {
@@ -28,7 +23,7 @@ static void try_alert(const void *data, size_t n)
     struct sj_err err = {0};
     void *room;
     if (sj_message_get_alert(data, n, &a, &room, &err)) {
-        expect(err.status != 0 && err.text[0]);
+        expect_told(&err);
         return;
     }
     struct sj_out out;

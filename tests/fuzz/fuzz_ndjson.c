@@ -5,14 +5,9 @@
 
 #include "collect/input.h"
 #include "collect/ndjson_read.h"
+#include "expect.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
 
 struct seen {
     unsigned begins;

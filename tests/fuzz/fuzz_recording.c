@@ -11,14 +11,9 @@
 #include "collect/input.h"
 #include "collect/recording.h"
 #include "collect/recording_format.h"
+#include "expect.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void expect(bool condition)
-{
-    if (!condition)
-        __builtin_trap();
-}
 
 struct seen {
     unsigned begins;
