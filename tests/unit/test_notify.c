@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -13,7 +15,7 @@
 
 #include "courier/clock.h"
 #include "courier/files.h"
-#include "courier/notify.h"
+#include "courier/notify_attempt.h"
 #include "made_notice.h"
 
 /* A receiver that speaks HTTP, in the same event loop, and what it was sent. */
@@ -35,9 +37,16 @@ static char folder[64];
 
 static char *path_of(const char *name)
 {
-    static _Thread_local char path[128];
+    static _Thread_local char path[96];
     snprintf(path, sizeof(path), "%s/%s", folder, name);
     return path;
+}
+
+static char *word(const char *text)
+{
+    char *copy = strdup(text);
+    assert_non_null(copy);
+    return copy;
 }
 
 static void write_file(const char *name, const char *text)
@@ -228,8 +237,8 @@ static void pagerduty_gets_its_key_from_a_file(void **state)
     (void)state;
     struct world *w = made_world();
     write_file("key", "R0UT1NG\n");
-    struct sj_notify *n = made(
-        w, (struct sj_notifier){.kind = SJ_NOTIFY_PAGERDUTY, .url = url_of(w, ""), .routing_key_file = "key"});
+    struct sj_notify *n =
+        made(w, (struct sj_notifier){.kind = SJ_NOTIFY_PAGERDUTY, .url = url_of(w, ""), .routing_key_file = "key"});
     w->status = 202;
     assert_int_equal(sent_one(w, n, true), SJ_SEND_ACCEPTED);
     assert_string_equal(w->uri, "/v2/enqueue");
@@ -278,8 +287,8 @@ static void nobody_there_and_no_answer(void **state)
 {
     (void)state;
     struct world *w = made_world();
-    struct sj_notify *n = made(
-        w, (struct sj_notifier){.kind = SJ_NOTIFY_WEBHOOK, .url = url_of(w, "/"), .timeout_ns = SJ_SECOND_NS / 5});
+    struct sj_notify *n =
+        made(w, (struct sj_notifier){.kind = SJ_NOTIFY_WEBHOOK, .url = url_of(w, "/"), .timeout_ns = SJ_SECOND_NS / 5});
     w->status = 0;
     assert_int_equal(sent_one(w, n, true), SJ_SEND_DOWN);
     assert_non_null(strstr(w->result.text, "no answer in time"));
@@ -299,18 +308,11 @@ static void nobody_there_and_no_answer(void **state)
     free_world(w);
 }
 
-static char *word(const char *text)
-{
-    char *copy = strdup(text);
-    assert_non_null(copy);
-    return copy;
-}
-
 static enum sj_send_outcome run_command(struct world *w, const char *program, const char *script)
 {
     char *words[] = {word(program), word("-c"), word(script), NULL};
-    struct sj_notify *n = made(
-        w, (struct sj_notifier){.kind = SJ_NOTIFY_EXEC, .command = words, .timeout_ns = 3 * SJ_SECOND_NS});
+    struct sj_notify *n =
+        made(w, (struct sj_notifier){.kind = SJ_NOTIFY_EXEC, .command = words, .timeout_ns = 3 * SJ_SECOND_NS});
     enum sj_send_outcome outcome = sent_one(w, n, false);
     sj_notify_unref(n);
     for (int i = 0; i < 3; i++)
@@ -337,6 +339,7 @@ static void a_command_gets_the_alert_and_little_else(void **state)
     assert_non_null(strstr(said, "SOJOURN_ALERT=slow\nSOJOURN_ALERT_ID=0123456789abcdef0123456789abcdef\n"
                                  "SOJOURN_STATUS=resolved\n"));
     assert_null(strstr(said, "hunter2"));
+    assert_non_null(strstr(said, "\n4\n")); /* three descriptors, and the one by which they are counted */
     assert_int_equal(run_command(w, "/bin/sh", "exit 3"), SJ_SEND_FAILED);
     assert_int_equal(run_command(w, "/bin/sh", "kill -9 $$"), SJ_SEND_FAILED);
     assert_int_equal(run_command(w, "/nothing/here", ""), SJ_SEND_DOWN);
@@ -354,6 +357,28 @@ static void syslog_gets_a_line(void **state)
     assert_string_equal(sj_notify_name(n), "syslog");
     assert_int_equal(sj_notify_batch(n), 1);
     assert_true(sj_notify_resend_ns(n) == 0);
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    char line[2048] = "";
+    struct made_notice m;
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path_of("log"));
+    free(n->socket_path);
+    n->socket_path = word(to.sun_path);
+    assert_int_equal(sent_one(w, n, true), SJ_SEND_DOWN); /* nobody listens */
+    assert_non_null(strstr(w->result.text, to.sun_path));
+    assert_true(fd >= 0 && bind(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
+    made_notice(&m, true);
+    m.annotations[1].value = "one\ntwo\x1b[31m";
+    assert_int_equal(sent(w, n, &m.notice, 1), SJ_SEND_ACCEPTED);
+    assert_true(recv(fd, line, sizeof(line) - 1, MSG_DONTWAIT) > 0);
+    assert_int_equal(strncmp(line, "<154>Nov 2", 10), 0); /* local3 and critical */
+    assert_non_null(strstr(line, ": alert slow firing: one\\ntwo\\e[31m (id 0123456789abcdef0123456789abcdef)"));
+    assert_int_equal(sent_one(w, n, false), SJ_SEND_ACCEPTED);
+    memset(line, 0, sizeof(line));
+    assert_true(recv(fd, line, sizeof(line) - 1, MSG_DONTWAIT) > 0);
+    assert_int_equal(strncmp(line, "<157>", 5), 0); /* that it is over is a notice */
+    assert_non_null(strstr(line, "alert slow resolved: p99 is 1.2 s (id"));
+    close(fd);
     sj_notify_unref(n);
     free_world(w);
 }
@@ -386,8 +411,7 @@ static void a_receiver_stays_who_it_is(void **state)
     sj_notify_unref(n);
     struct sj_err err = {.text = ""};
     n = NULL;
-    const struct sj_notifier bad = {
-        .kind = SJ_NOTIFY_WEBHOOK, .url = "http://h:secret/", .name = "x", .line = 12};
+    const struct sj_notifier bad = {.kind = SJ_NOTIFY_WEBHOOK, .url = "http://h:secret/", .name = "x", .line = 12};
     assert_int_equal(sj_notify_new(&w->env, &bad, &n, &err), -1);
     assert_null(n);
     assert_non_null(strstr(err.text, "f.yaml:12: webhook: the URL's port"));
@@ -404,7 +428,7 @@ static int make_folder(void **state)
 
 static int drop_folder(void **state)
 {
-    static const char *const names[] = {"token", "t.json", "url", "password", "key", "out"};
+    static const char *const names[] = {"token", "t.json", "url", "password", "key", "out", "log"};
     (void)state;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         unlink(path_of(names[i]));
