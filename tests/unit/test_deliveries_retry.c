@@ -33,17 +33,24 @@ static void assert_pauses(struct world *w, enum sj_send_outcome outcome, const u
     }
 }
 
+/* A receiver, to which a message about an alert is under way; what is told of it is listened to. */
+static void begin(struct world *w, struct said *s, const char *name, enum sj_notifier_kind kind)
+{
+    *w = made_world();
+    listen_to(s, STDERR_FILENO);
+    restart(w, receiver(name, kind), NULL);
+    fires(w, "a1", 1);
+    disk(w, true);
+}
+
 static const uint64_t usual[] = {1, 2, 4, 8, 16, 32, 60, 60, 60}, forgetful[] = {1, 2, 4, 8, 15, 15, 15, 15};
 
 static void pauses_grow_to_a_minute(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("w", SJ_NOTIFY_WEBHOOK), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "w", SJ_NOTIFY_WEBHOOK);
     assert_pauses(&w, SJ_SEND_DOWN, usual, sizeof(usual) / sizeof(usual[0]));
     answer(&w, SJ_SEND_ACCEPTED);
     resolves(&w, "a1", 1, 2);
@@ -65,12 +72,9 @@ static void pauses_grow_to_a_minute(void **state)
 static void who_forgets_waits_less(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("m", SJ_NOTIFY_ALERTMANAGER), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "m", SJ_NOTIFY_ALERTMANAGER);
     assert_pauses(&w, SJ_SEND_DOWN, forgetful, sizeof(forgetful) / sizeof(forgetful[0]));
     stop_listening(&s);
     world_end(&w);
@@ -79,12 +83,9 @@ static void who_forgets_waits_less(void **state)
 static void a_receiver_may_say_when(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("w", SJ_NOTIFY_WEBHOOK), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "w", SJ_NOTIFY_WEBHOOK);
     answer_after(&w, SJ_SEND_DOWN, 120 * S);
     assert_false(sj_deliveries_busy(w.d)); /* nothing can be done now */
     uint64_t pause = wait_for_attempt(&w);
@@ -141,12 +142,9 @@ static void failures_at_once_are_one(void **state)
 static void one_message_that_fails_holds_up_no_other(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("w", SJ_NOTIFY_WEBHOOK), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "w", SJ_NOTIFY_WEBHOOK);
     answer(&w, SJ_SEND_FAILED);
     assert_sent("w:a1+");
     fires(&w, "a2", 1);
@@ -162,13 +160,10 @@ static void one_message_that_fails_holds_up_no_other(void **state)
 static void what_is_refused_is_dropped_and_its_end_is_told(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
     struct sj_notifier_status status[SJ_NOTIFY_MAX_];
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("w", SJ_NOTIFY_WEBHOOK), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "w", SJ_NOTIFY_WEBHOOK);
     answer(&w, SJ_SEND_REFUSED);
     disk(&w, true);
     stop_listening(&s);
@@ -247,13 +242,10 @@ static void a_batch_has_its_limit(void **state)
 static void a_command_has_ten_tries(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
     unsigned tries = 0;
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("x", SJ_NOTIFY_EXEC), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "x", SJ_NOTIFY_EXEC);
     for (; world_attempts; tries++) {
         answer(&w, SJ_SEND_FAILED);
         pass(&w, 70 * S, TICK);
@@ -277,12 +269,9 @@ static void a_command_has_ten_tries(void **state)
 static void failures_write_nothing(void **state)
 {
     (void)state;
-    struct world w = made_world();
+    struct world w;
     struct said s;
-    listen_to(&s, STDERR_FILENO);
-    restart(&w, receiver("w", SJ_NOTIFY_WEBHOOK), NULL);
-    fires(&w, "a1", 1);
-    disk(&w, true);
+    begin(&w, &s, "w", SJ_NOTIFY_WEBHOOK);
     answer(&w, SJ_SEND_DOWN);
     assert_false(w.dirty);
     wait_for_attempt(&w);

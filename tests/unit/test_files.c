@@ -16,40 +16,8 @@
 #include "config/config.h"
 #include "courier/courier.h"
 #include "courier/files.h"
+#include "own_folder.h"
 #include "probe/rights.h"
-
-static char folder[64];
-
-static char *path_of(const char *name)
-{
-    static _Thread_local char path[128];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    return path;
-}
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/sj-files-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    static const char *const names[] = {"f", "secret", "web.yml"};
-    (void)state;
-    for (size_t i = 0; i < 3; i++)
-        unlink(path_of(names[i]));
-    return rmdir(folder);
-}
-
-static void write_file(const char *name, const char *text, size_t n)
-{
-    FILE *f = fopen(path_of(name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(text, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
-}
 
 static void names_are_meant_beside_their_file(void **state)
 {
@@ -90,7 +58,7 @@ static void files_are_read_to_their_limit(void **state)
     assert_int_equal(sj_file_check(path_of("f"), &err), 0);
     assert_int_equal(sj_file_check(path_of("none"), &err), -1);
     assert_int_equal(err.status, EX_NOINPUT);
-    assert_int_equal(sj_file_check(folder, &err), -1);
+    assert_int_equal(sj_file_check(own_folder, &err), -1);
     assert_int_equal(err.status, EX_NOINPUT);
     assert_int_equal(unlink(path_of("f")), 0);
     assert_int_equal(mkfifo(path_of("f"), 0600), 0); /* without a writer: it does not wait */
@@ -223,16 +191,14 @@ static void what_needs_special_rights_is_told_with_its_remedy(void **state)
     assert_int_equal(status, 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, drop_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(names_are_meant_beside_their_file),
-        TEST(files_are_read_to_their_limit),
-        TEST(a_secret_is_one_line_and_never_shown),
-        TEST(what_is_missing_is_told_before_it_is_needed),
-        TEST(what_needs_special_rights_is_told_with_its_remedy),
+        IN_OWN_FOLDER(names_are_meant_beside_their_file),
+        IN_OWN_FOLDER(files_are_read_to_their_limit),
+        IN_OWN_FOLDER(a_secret_is_one_line_and_never_shown),
+        IN_OWN_FOLDER(what_is_missing_is_told_before_it_is_needed),
+        IN_OWN_FOLDER(what_needs_special_rights_is_told_with_its_remedy),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "courier/files.h"
 #include "courier/notify_attempt.h"
 #include "made_notice.h"
+#include "own_folder.h"
 
 /* A receiver that speaks HTTP, in the same event loop, and what it was sent. */
 struct world {
@@ -33,28 +34,11 @@ struct world {
     bool over;
 };
 
-static char folder[64];
-
-static char *path_of(const char *name)
-{
-    static _Thread_local char path[96];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    return path;
-}
-
 static char *word(const char *text)
 {
     char *copy = strdup(text);
     assert_non_null(copy);
     return copy;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *f = fopen(path_of(name), "w");
-    assert_non_null(f);
-    fputs(text, f);
-    assert_int_equal(fclose(f), 0);
 }
 
 static void keep(char *to, size_t size, struct evhttp_request *r, const char *field)
@@ -172,7 +156,7 @@ static void a_webhook_gets_its_document(void **state)
     (void)state;
     struct world *w = made_world();
     struct sj_label further = {"X-Further", "yes"};
-    write_file("token", "hunter2\n");
+    write_text("token", "hunter2\n");
     struct sj_notify *n = made(w, (struct sj_notifier){.kind = SJ_NOTIFY_WEBHOOK,
                                                        .url = url_of(w, "/hook?a=b"),
                                                        .bearer_token_file = "token",
@@ -185,7 +169,7 @@ static void a_webhook_gets_its_document(void **state)
     json_t *j = body_of(w);
     assert_string_equal(made_at(j, "alerts.0.status"), "firing");
     json_decref(j);
-    write_file("token", "another\n"); /* changed while the program runs */
+    write_text("token", "another\n"); /* changed while the program runs */
     assert_int_equal(sent_one(w, n, false), SJ_SEND_ACCEPTED);
     assert_string_equal(w->authorization, "Bearer another");
     unlink(path_of("token"));
@@ -193,8 +177,8 @@ static void a_webhook_gets_its_document(void **state)
     assert_non_null(strstr(w->result.text, path_of("token")));
     assert_int_equal(w->requests, 2);
     sj_notify_unref(n);
-    write_file("t.json", "{\"text\": \"{{ $name }} is {{ $status }}\"}");
-    write_file("url", url_of(w, "/secret"));
+    write_text("t.json", "{\"text\": \"{{ $name }} is {{ $status }}\"}");
+    write_text("url", url_of(w, "/secret"));
     n = made(w, (struct sj_notifier){.kind = SJ_NOTIFY_WEBHOOK, .url_file = "url", .template_file = "t.json"});
     assert_int_equal(sent_one(w, n, true), SJ_SEND_ACCEPTED);
     assert_string_equal(w->uri, "/secret");
@@ -209,7 +193,7 @@ static void alertmanager_gets_many_at_once(void **state)
     (void)state;
     struct world *w = made_world();
     struct made_notice m[2];
-    write_file("password", "a:b\n");
+    write_text("password", "a:b\n");
     struct sj_notify *n = made(w, (struct sj_notifier){.kind = SJ_NOTIFY_ALERTMANAGER,
                                                        .url = url_of(w, "/prefix/"),
                                                        .username = "u",
@@ -236,7 +220,7 @@ static void pagerduty_gets_its_key_from_a_file(void **state)
 {
     (void)state;
     struct world *w = made_world();
-    write_file("key", "R0UT1NG\n");
+    write_text("key", "R0UT1NG\n");
     struct sj_notify *n =
         made(w, (struct sj_notifier){.kind = SJ_NOTIFY_PAGERDUTY, .url = url_of(w, ""), .routing_key_file = "key"});
     w->status = 202;
@@ -326,14 +310,13 @@ static void a_command_gets_the_alert_and_little_else(void **state)
     struct world *w = made_world();
     char script[512], said[1024] = "";
     setenv("SECRET", "hunter2", 1);
-    snprintf(script, sizeof(script), "cat > %s/out; env | sort >> %s/out; ls /proc/self/fd | wc -l >> %s/out", folder,
-             folder, folder);
+    snprintf(script, sizeof(script), "cat > %s/out; env | sort >> %s/out; ls /proc/self/fd | wc -l >> %s/out",
+             own_folder, own_folder, own_folder);
     assert_int_equal(run_command(w, "/bin/sh", script), SJ_SEND_ACCEPTED);
     FILE *f = fopen(path_of("out"), "r");
     assert_non_null(f);
     size_t n = fread(said, 1, sizeof(said) - 1, f);
     fclose(f);
-    unlink(path_of("out"));
     said[n] = '\0';
     assert_non_null(strstr(said, "\"schema\": \"sojourn.alert/1\""));
     assert_non_null(strstr(said, "SOJOURN_ALERT=slow\nSOJOURN_ALERT_ID=0123456789abcdef0123456789abcdef\n"
@@ -419,35 +402,17 @@ static void a_receiver_stays_who_it_is(void **state)
     free_world(w);
 }
 
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/sj-notify-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int drop_folder(void **state)
-{
-    static const char *const names[] = {"token", "t.json", "url", "password", "key", "out", "log"};
-    (void)state;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        unlink(path_of(names[i]));
-    return rmdir(folder);
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, drop_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_webhook_gets_its_document),
-        TEST(alertmanager_gets_many_at_once),
-        TEST(pagerduty_gets_its_key_from_a_file),
-        TEST(answers_are_taken_as_they_are_meant),
-        TEST(nobody_there_and_no_answer),
-        TEST(a_command_gets_the_alert_and_little_else),
-        TEST(syslog_gets_a_line),
-        TEST(a_receiver_stays_who_it_is),
+        IN_OWN_FOLDER(a_webhook_gets_its_document),
+        IN_OWN_FOLDER(alertmanager_gets_many_at_once),
+        IN_OWN_FOLDER(pagerduty_gets_its_key_from_a_file),
+        IN_OWN_FOLDER(answers_are_taken_as_they_are_meant),
+        IN_OWN_FOLDER(nobody_there_and_no_answer),
+        IN_OWN_FOLDER(a_command_gets_the_alert_and_little_else),
+        IN_OWN_FOLDER(syslog_gets_a_line),
+        IN_OWN_FOLDER(a_receiver_stays_who_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <seccomp.h>
@@ -20,59 +19,11 @@
 #include <cmocka.h>
 
 #include "courier/state_file.h"
-
-/* Each test has a folder of its own, which is gone afterwards with all that is in it. */
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/sj-state-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static void clear_folder(const char *path)
-{
-    DIR *dir = opendir(path);
-    for (const struct dirent *e; dir && (e = readdir(dir));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            unlinkat(dirfd(dir), e->d_name, 0);
-    if (dir)
-        closedir(dir);
-    rmdir(path);
-}
-
-static int drop_folder(void **state)
-{
-    (void)state;
-    char moved[80];
-    snprintf(moved, sizeof(moved), "%s.moved", folder);
-    clear_folder(moved);
-    clear_folder(folder);
-    return 0;
-}
-
-/* Two of them are good at a time. */
-static char *path_of(const char *name)
-{
-    static _Thread_local char paths[2][128];
-    static _Thread_local unsigned turn;
-    char *path = paths[turn++ % 2];
-    snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
-    return path;
-}
+#include "own_folder.h"
 
 static bool exists(const char *name)
 {
     return access(path_of(name), F_OK) == 0;
-}
-
-static void write_file(const char *name, const void *data, size_t n)
-{
-    FILE *f = fopen(path_of(name), "wb");
-    assert_non_null(f);
-    assert_int_equal(fwrite(data, 1, n, f), n);
-    assert_int_equal(fclose(f), 0);
 }
 
 static size_t read_file(const char *name, char *data, size_t size)
@@ -88,7 +39,7 @@ static struct sj_state_dir *opened(void)
 {
     struct sj_state_dir *d = NULL;
     struct sj_err err = {.text = ""};
-    if (sj_state_open(folder, &d, &err) != 0)
+    if (sj_state_open(own_folder, &d, &err) != 0)
         fail_msg("%s", err.text);
     return d;
 }
@@ -143,10 +94,10 @@ static void a_folder_that_is_missing_is_made_but_not_those_above_it(void **state
     struct sj_state_dir *d;
     struct sj_err err;
     struct stat st;
-    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(rmdir(own_folder), 0);
     d = opened();
     saved(d, SJ_STATE_WATCH, "x");
-    assert_int_equal(stat(folder, &st), 0);
+    assert_int_equal(stat(own_folder, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0700);
     sj_state_close(d);
     assert_int_equal(sj_state_open(path_of("not/there"), &d, &err), 1);
@@ -179,7 +130,7 @@ static void a_write_that_fails_leaves_the_old_file(void **state)
     signal(SIGXFSZ, SIG_DFL);
     assert_int_equal(rc, -1);
     assert_int_equal(err.status, EX_CANTCREAT);
-    assert_non_null(strstr(err.text, folder));
+    assert_non_null(strstr(err.text, own_folder));
     assert_non_null(strstr(err.text, "File too large"));
     assert_false(exists("watch.state.new"));
     assert_loads(d, SJ_STATE_WATCH, "good");
@@ -294,14 +245,14 @@ static void one_daemon_at_a_time(void **state)
     (void)state;
     struct sj_state_dir *d = opened(), *other = NULL;
     struct sj_err err = {.text = ""};
-    assert_int_equal(sj_state_open(folder, &other, &err), -1);
+    assert_int_equal(sj_state_open(own_folder, &other, &err), -1);
     assert_int_equal(err.status, EX_UNAVAILABLE);
     assert_non_null(strstr(err.text, "in use by another"));
     assert_null(other);
     int status = -1;
     pid_t pid = fork();
     if (pid == 0)
-        _exit(sj_state_open(folder, &other, &err) == -1 && err.status == EX_UNAVAILABLE ? 0 : 1);
+        _exit(sj_state_open(own_folder, &other, &err) == -1 && err.status == EX_UNAVAILABLE ? 0 : 1);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
     saved(d, SJ_STATE_WATCH, "mine");
@@ -319,15 +270,16 @@ static void a_folder_that_went_away_is_made_again(void **state)
     struct sj_err err;
     char moved[80];
     saved(d, SJ_STATE_WATCH, "before");
-    snprintf(moved, sizeof(moved), "%s.moved", folder);
-    assert_int_equal(rename(folder, moved), 0);
+    snprintf(moved, sizeof(moved), "%s.moved", own_folder);
+    assert_int_equal(rename(own_folder, moved), 0);
     saved(d, SJ_STATE_WATCH, "after");
     assert_loads(d, SJ_STATE_WATCH, "after");
-    assert_int_equal(sj_state_open(folder, &other, &err), -1);
+    assert_int_equal(sj_state_open(own_folder, &other, &err), -1);
     assert_int_equal(sj_state_open(moved, &other, &err), 0); /* the old one is anybody's */
     assert_loads(other, SJ_STATE_WATCH, "before");
     sj_state_close(other);
     sj_state_close(d);
+    remove_folder(moved);
 }
 
 /* In a process of its own, with flock() failing as given. */
@@ -340,7 +292,7 @@ static int open_without_locks(int error)
         seccomp_load(filter))
         return 2;
     seccomp_release(filter);
-    int rc = sj_state_open(folder, &d, &err);
+    int rc = sj_state_open(own_folder, &d, &err);
     if (error == EWOULDBLOCK)
         return rc == -1 && err.status == EX_UNAVAILABLE ? 0 : 3;
     if (rc != 1 || err.status != EX_CANTCREAT || !strstr(err.text, "cannot lock it") ||
@@ -364,21 +316,19 @@ static void what_keeps_from_locking_is_told_as_it_is(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, make_folder, drop_folder)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(what_was_saved_is_loaded),
-        TEST(a_folder_that_is_missing_is_made_but_not_those_above_it),
-        TEST(a_write_that_fails_leaves_the_old_file),
-        TEST(a_write_that_was_cut_off_is_overwritten),
-        TEST(what_is_damaged_is_set_aside_and_told),
-        TEST(one_file_is_not_taken_for_the_other),
-        TEST(what_is_no_file_is_no_trap),
-        TEST(one_daemon_at_a_time),
-        TEST(a_folder_that_went_away_is_made_again),
-        TEST(what_keeps_from_locking_is_told_as_it_is),
+        IN_OWN_FOLDER(what_was_saved_is_loaded),
+        IN_OWN_FOLDER(a_folder_that_is_missing_is_made_but_not_those_above_it),
+        IN_OWN_FOLDER(a_write_that_fails_leaves_the_old_file),
+        IN_OWN_FOLDER(a_write_that_was_cut_off_is_overwritten),
+        IN_OWN_FOLDER(what_is_damaged_is_set_aside_and_told),
+        IN_OWN_FOLDER(one_file_is_not_taken_for_the_other),
+        IN_OWN_FOLDER(what_is_no_file_is_no_trap),
+        IN_OWN_FOLDER(one_daemon_at_a_time),
+        IN_OWN_FOLDER(a_folder_that_went_away_is_made_again),
+        IN_OWN_FOLDER(what_keeps_from_locking_is_told_as_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

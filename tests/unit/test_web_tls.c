@@ -9,45 +9,23 @@
 
 #include "courier/web_tls.h"
 #include "made_cert.h"
+#include "own_folder.h"
 
 /* A folder with c.pem, its key k.pem, another key o.pem and a file that is none of these. */
-static char folder[64];
-
-static char *path_of(const char *name)
-{
-    static _Thread_local char path[128];
-    snprintf(path, sizeof(path), "%s/%s", folder, name);
-    return path;
-}
-
 static int make_files(void **state)
 {
-    (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/sj-tls-XXXXXX");
-    if (!mkdtemp(folder))
+    if (make_own_folder(state) != 0)
         return -1;
     EVP_PKEY *key = made_key(), *other = made_key();
     X509 *cert = made_cert(key, NULL);
     made_cert_file(path_of("c.pem"), cert);
     made_key_file(path_of("k.pem"), key);
     made_key_file(path_of("o.pem"), other);
-    FILE *junk = fopen(path_of("junk"), "w");
-    assert_non_null(junk);
-    fputs("no certificate\n", junk);
-    fclose(junk);
+    write_text("junk", "no certificate\n");
     X509_free(cert);
     EVP_PKEY_free(key);
     EVP_PKEY_free(other);
     return 0;
-}
-
-static int drop_files(void **state)
-{
-    static const char *const names[] = {"c.pem", "k.pem", "o.pem", "junk"};
-    (void)state;
-    for (size_t i = 0; i < 4; i++)
-        unlink(path_of(names[i]));
-    return rmdir(folder);
 }
 
 /* The server's side by these keys below tls_server_config; NULL and why not. */
@@ -191,5 +169,5 @@ int main(void)
         cmocka_unit_test(files_that_are_of_no_use_are_named),
         cmocka_unit_test(a_certificate_names_exactly_what_it_says),
     };
-    return cmocka_run_group_tests(tests, make_files, drop_files);
+    return cmocka_run_group_tests(tests, make_files, drop_own_folder);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -29,16 +30,14 @@ static int trouble(const char *path, struct sj_err *err)
 static int open_file(const char *path, struct sj_err *err)
 {
     struct stat st;
-    sj_autoclose int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) < 0)
-        return trouble(path, err);
-    if (S_ISDIR(st.st_mode)) {
-        errno = EISDIR;
-        return trouble(path, err);
-    }
-    int opened = fd;
-    fd = -1;
-    return opened;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISDIR(st.st_mode))
+        return fd;
+    int error = fd < 0 ? errno : EISDIR;
+    if (fd >= 0)
+        close(fd);
+    sj_err_read(err, path, error);
+    return -1;
 }
 
 int sj_file_check(const char *path, struct sj_err *err)
