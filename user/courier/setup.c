@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,13 +15,18 @@
 #include "courier/web_tls.h"
 
 #define BACKLOG 1024
+/* What an answer that is not read may cost the kernel; left to itself it would give megabytes. */
+#define SEND_BUFFER (128 << 10)
 
 static int bind_one(const struct addrinfo *a)
 {
-    static const int on = 1;
+    static const int on = 1, off = 0, buffer = SEND_BUFFER;
     int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
     if (fd < 0)
         return -1;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+    if (a->ai_family == AF_INET6) /* "::" is every address, whatever the system's default is */
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0 &&
         listen(fd, BACKLOG) == 0)
         return fd;
@@ -30,28 +36,41 @@ static int bind_one(const struct addrinfo *a)
     return -1;
 }
 
-int sj_courier_bind(const struct sj_config *config, struct sj_err *err)
+/* The first of host's addresses that can be had; -1 with errno, -2 with *err when it has none. */
+static int bind_host(const char *host, const char *port, struct sj_err *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    const char *host = config->listen_host && *config->listen_host ? config->listen_host : NULL;
     struct addrinfo *list = NULL;
-    char port[8];
-    int fd = -1, error = 0;
-    snprintf(port, sizeof(port), "%u", config->listen_port);
-    int rc = getaddrinfo(host, port, &hints, &list);
-    if (rc != 0)
-        return sj_fail(err, EX_CONFIG, "listen: no address '%s': %s", host ? host : "", gai_strerror(rc));
+    int fd = -1, error = 0, rc = getaddrinfo(host, port, &hints, &list);
+    if (rc != 0) {
+        sj_err_set(err, EX_CONFIG, "listen: no address '%s': %s", host, gai_strerror(rc));
+        return -2;
+    }
     for (struct addrinfo *a = list; a && fd < 0; a = a->ai_next)
         if ((fd = bind_one(a)) < 0)
             error = errno;
     freeaddrinfo(list);
-    if (fd >= 0)
-        return fd;
+    errno = error;
+    return fd;
+}
+
+int sj_courier_bind(const struct sj_config *config, struct sj_err *err)
+{
+    const char *host = config->listen_host;
+    char port[8];
+    snprintf(port, sizeof(port), "%u", config->listen_port);
+    int fd = bind_host(host, port, err);
+    if (fd == -1 && (errno == EAFNOSUPPORT || errno == EADDRNOTAVAIL) && strcmp(host, "::") == 0)
+        fd = bind_host("0.0.0.0", port, err); /* every address of a host that has no IPv6 */
+    if (fd >= 0 || fd == -2)
+        return fd < 0 ? -1 : fd;
+    int error = errno;
+    const char *open = strchr(host, ':') ? "[" : "", *close = *open ? "]" : "";
     if (error == EACCES || error == EPERM)
-        return sj_fail(err, EX_NOPERM, "cannot listen on %s:%s: %s; ports below 1024 need CAP_NET_BIND_SERVICE",
-                       host ? host : "*", port, strerror(error));
-    return sj_fail(err, EX_UNAVAILABLE, "cannot listen on %s:%s: %s; `listen` in the configuration is another address",
-                   host ? host : "*", port, strerror(error));
+        return sj_fail(err, EX_NOPERM, "cannot listen on %s%s%s:%s: %s; ports below 1024 need CAP_NET_BIND_SERVICE",
+                       open, host, close, port, strerror(error));
+    return sj_fail(err, EX_UNAVAILABLE, "cannot listen on %s%s%s:%s: %s; set `listen` to another address", open, host,
+                   close, port, strerror(error));
 }
 
 void sj_setup_free(struct sj_setup *s)

@@ -10,6 +10,7 @@
 #include "courier/web_tls.h"
 
 #define PAUSE_S 1 /* when there are no descriptors left, accepting again at once would only spin */
+#define BURST 32  /* connections accepted before those that have sent something get their turn */
 
 static uint64_t hash_address(const struct sockaddr *address)
 {
@@ -28,22 +29,29 @@ static uint64_t hash_address(const struct sockaddr *address)
     return h;
 }
 
-/* The connection that has waited longest for its client; NULL when all are being served. */
+/*
+ * The connection that has waited longest for its client: to ask or, if all have asked, to read what it asked for. NULL
+ * when all wait for this side.
+ */
 static struct sj_web_conn *idlest(struct sj_web *w)
 {
     struct sj_web_conn *conn;
     TAILQ_FOREACH(conn, &w->conns, link)
     if (conn->state != CONN_BUSY && conn->state != CONN_WRITE)
         return conn;
-    return NULL;
+    return sj_web_slowest(w, NULL);
 }
 
 static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length,
                       void *arg)
 {
+    static const struct timeval soon = {0};
     struct sj_web *w = arg;
-    (void)listener;
     (void)length;
+    if (++w->burst >= BURST) {
+        evconnlistener_disable(listener);
+        evtimer_add(w->pause, &soon);
+    }
     if (w->counts.connections >= SJ_WEB_CONNECTIONS_MAX) {
         struct sj_web_conn *victim = idlest(w);
         w->counts.denied++;
@@ -69,6 +77,7 @@ static void on_pause_over(evutil_socket_t fd, short what, void *arg)
     struct sj_web *w = arg;
     (void)fd;
     (void)what;
+    w->burst = 0;
     evconnlistener_enable(w->listener);
 }
 

@@ -8,7 +8,7 @@
 
 /* How long a connection may stay in each state, in seconds. A head has its time however busily it trickles in. */
 static const int limit_s[] = {
-    [CONN_IDLE] = 75, [CONN_HEAD] = 10, [CONN_BUSY] = 5, [CONN_WRITE] = 30, [CONN_LINGER] = 2};
+    [CONN_IDLE] = 75, [CONN_HEAD] = 10, [CONN_BUSY] = 5, [CONN_WRITE] = 20, [CONN_LINGER] = 2};
 
 #define INPUT_MAX ((size_t)2 * SJ_HTTP_HEAD_MAX) /* what is read ahead of the request that is being answered */
 
@@ -50,18 +50,23 @@ void sj_web_conn_close(struct sj_web_conn *conn)
     free(conn);
 }
 
-/* Connections are sorted by when they came into their state. */
+struct sj_web_conn *sj_web_slowest(struct sj_web *w, const struct sj_web_conn *other)
+{
+    struct sj_web_conn *conn;
+    TAILQ_FOREACH(conn, &w->conns, link)
+    if (conn->state == CONN_WRITE && conn != other)
+        return conn;
+    return NULL;
+}
+
 bool sj_web_shed(struct sj_web_conn *conn)
 {
-    struct sj_web_conn *slow;
-    TAILQ_FOREACH(slow, &conn->web->conns, link)
-    {
-        if (slow->state == CONN_WRITE && slow != conn) {
-            sj_web_conn_close(slow);
-            return true;
-        }
-    }
-    return false;
+    struct sj_web_conn *slowest = sj_web_slowest(conn->web, conn);
+    if (!slowest)
+        return false;
+    conn->web->counts.denied++;
+    sj_web_conn_close(slowest);
+    return true;
 }
 
 void sj_web_reply(struct sj_web_conn *conn, const struct sj_web_reply *reply)
@@ -87,13 +92,28 @@ void sj_web_wait(struct sj_web_conn *conn, void (*cancel)(void *arg), void *arg)
     conn->cancel_arg = arg;
 }
 
+/* Says that nothing more comes, and waits a little for the client to see it. */
 static void linger(struct sj_web_conn *conn)
 {
     struct evbuffer *in = bufferevent_get_input(conn->bev);
+    SSL *ssl = bufferevent_openssl_get_ssl(conn->bev);
     evbuffer_drain(in, evbuffer_get_length(in));
-    if (!bufferevent_openssl_get_ssl(conn->bev))
+    if (ssl)
+        SSL_shutdown(ssl);
+    else
         shutdown(bufferevent_getfd(conn->bev), SHUT_WR);
     enter(conn, CONN_LINGER);
+}
+
+/* The next request, when the client has sent it already. */
+static void go_on(struct sj_web_conn *conn)
+{
+    if (evbuffer_get_length(bufferevent_get_input(conn->bev)) == 0) {
+        enter(conn, CONN_IDLE);
+        return;
+    }
+    enter(conn, CONN_HEAD);
+    take_head(conn);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
@@ -102,13 +122,15 @@ static void on_written(struct bufferevent *bev, void *arg)
     if (conn->state != CONN_WRITE || evbuffer_get_length(bufferevent_get_output(bev)) > 0)
         return;
     if (!conn->keep_alive) {
-        linger(conn);
-    } else if (evbuffer_get_length(bufferevent_get_input(bev)) > 0) {
-        enter(conn, CONN_HEAD);
-        take_head(conn);
-    } else {
-        enter(conn, CONN_IDLE);
+        if (conn->ended)
+            sj_web_conn_close(conn);
+        else
+            linger(conn);
+        return;
     }
+    go_on(conn);
+    if (conn->ended && (conn->state == CONN_IDLE || conn->state == CONN_HEAD))
+        sj_web_conn_close(conn);
 }
 
 static void on_readable(struct bufferevent *bev, void *arg)
@@ -131,9 +153,9 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
     (void)bev;
     if (what & BEV_EVENT_CONNECTED)
         return;
-    /* Who only says that nothing more will come may still wait for the answer. */
+    /* Who only says that nothing more will come may still wait for answers. */
     if (what & BEV_EVENT_EOF && (conn->state == CONN_BUSY || conn->state == CONN_WRITE)) {
-        conn->keep_alive = false;
+        conn->ended = true;
         return;
     }
     sj_web_conn_close(conn);

@@ -26,6 +26,7 @@ struct sj_web_conn {
     struct event *timer;
     enum conn_state state;
     bool keep_alive, head_only, gzip;
+    bool ended; /* the client sends no more, but may wait for answers */
     int format;
     uint64_t peer; /* a hash of the client's address */
     void (*cancel)(void *arg);
@@ -38,7 +39,8 @@ TAILQ_HEAD(conn_list, sj_web_conn);
 struct sj_web {
     struct event_base *base;
     struct evconnlistener *listener;
-    struct event *pause; /* after accept() failed */
+    struct event *pause; /* after a burst, or after accept() failed */
+    unsigned burst;      /* accepted since the last pause */
     struct sj_web_hooks hooks;
     struct sj_auth *auth;
     struct sj_web_config *config; /* NULL: none */
@@ -49,6 +51,9 @@ struct sj_web {
 
 void sj_web_conn_open(struct sj_web *w, evutil_socket_t fd, uint64_t peer);
 void sj_web_conn_close(struct sj_web_conn *conn);
+
+/* The connection whose client has had longest to read its answer, but not `other`; NULL when none is being written. */
+struct sj_web_conn *sj_web_slowest(struct sj_web *w, const struct sj_web_conn *other);
 
 /* Answers with a status and a line about it; close: the connection ends with it. */
 void sj_web_refuse(struct sj_web_conn *conn, int status, bool close);
