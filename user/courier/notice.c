@@ -178,13 +178,26 @@ void sj_notice_own(const struct sj_notice *n, struct sj_out *out)
     sj_out_write(out, "\n", 1);
 }
 
+/*
+ * Alertmanager goes by the times: it refuses an alert that ends before it starts, and one that ends later than now is
+ * firing. When the clock was set back, times that were noted before may be later than now.
+ */
 void sj_notice_alertmanager(const struct sj_notice *n, struct sj_json *j)
 {
+    uint64_t now = n->now_real_ns, starts = n->alert->starts_real_ns, ends = n->alert->ends_real_ns;
+    if (n->firing)
+        ends = now + n->valid_ns;
+    else if (ends > now)
+        ends = now;
+    if (starts > now)
+        starts = now;
+    if (starts > ends)
+        starts = ends;
     sj_json_object(j);
     key_labels(j, "labels", n);
     key_annotations(j, "annotations", n);
-    key_time(j, "startsAt", n->alert->starts_real_ns);
-    key_time(j, "endsAt", n->firing ? n->now_real_ns + n->valid_ns : n->alert->ends_real_ns);
+    key_time(j, "startsAt", starts);
+    key_time(j, "endsAt", ends);
     sj_json_object_end(j);
 }
 
