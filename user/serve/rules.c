@@ -90,7 +90,9 @@ int sj_daemon_evaluate(struct sj_daemon *d, struct sj_err *err)
     if (now.mono_ns - d->told_ns >= TELL_AGAIN_NS && sj_daemon_tell_alerts(d, err))
         return -1;
     bool due = d->state_changed ? now.mono_ns - d->saved_ns >= SECOND_NS : now.mono_ns - d->saved_ns >= TELL_AGAIN_NS;
-    return due ? sj_daemon_save(d, err) : 0;
+    int left = due ? sj_channel_flush(d->channel, err) : 1;
+    /* What does not get through would only be old when it does. */
+    return left > 0 ? 0 : left < 0 ? -1 : sj_daemon_save(d, err);
 }
 
 void sj_daemon_watch(struct sj_daemon *d)
