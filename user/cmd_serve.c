@@ -41,7 +41,7 @@ static int run(int argc, char **argv)
         return sj_usage_error(&sj_cmd_serve, "'%s' is one argument too many", argv[optind]);
     if (!path)
         return sj_usage_error(&sj_cmd_serve, "-c FILE is missing");
-    if (load(path, &config, &err) || sj_courier_check(config, path, &err))
+    if (load(path, &config, &err) || (check ? sj_courier_check : sj_courier_check_start)(config, path, &err))
         return sj_complain(err.status, "%s", err.text);
     for (size_t i = 0; i < config->n_warnings; i++)
         sj_complain(0, "%s", config->warnings[i]);

@@ -282,7 +282,11 @@ static int start(struct courier *c, int listen_fd, struct sj_err *err)
         &c->env, &(struct sj_deliveries_hooks){.changed = deliveries_changed, .now = read_clocks, .ctx = c});
     if (!c->deliveries)
         return sj_fail(err, EX_OSERR, "out of memory");
-    if (sj_setup_make(c->config, &c->env, &setup, err) < 0 || sj_setup_apply(c, &setup, err) < 0) {
+    if (sj_setup_make(c->config, &c->env, &setup, err) < 0)
+        return -1;
+    if (sj_setup_secrets(c->config, &c->env, &setup, err) < 0)
+        sj_complain(err->status, "%s; alerts for that receiver wait until it is mended", err->text);
+    if (sj_setup_apply(c, &setup, err) < 0) {
         sj_setup_free(&setup);
         return -1;
     }
@@ -295,10 +299,13 @@ static int start(struct courier *c, int listen_fd, struct sj_err *err)
     const struct sj_saver_hooks hooks = {.make = make_state, .saved = state_saved, .ctx = c};
     restore(c, dir, opened == 0);
     c->saver = sj_saver_new(c->base, dir, &hooks, err);
-    if (c->saver)
-        return 0;
-    sj_state_close(dir);
-    return -1;
+    if (!c->saver) {
+        sj_state_close(dir);
+        return -1;
+    }
+    if (opened > 0)
+        sj_saver_cannot(c->saver);
+    return 0;
 }
 
 static void finish(struct courier *c)

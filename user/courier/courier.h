@@ -24,9 +24,12 @@ int sj_courier_bind(const struct sj_config *config, struct sj_err *err);
 
 /*
  * Checks what the configuration names and the courier uses: the web configuration with its certificates, the receivers'
- * URLs, templates and authorities. -1 with *err (EX_CONFIG, EX_NOINPUT, EX_NOPERM).
+ * URLs, templates, authorities and secrets. -1 with *err (EX_CONFIG, EX_NOINPUT, EX_NOPERM).
  */
 int sj_courier_check(const struct sj_config *config, const char *config_path, struct sj_err *err);
+
+/* The same without the secrets, which a daemon that starts can do without for a while. */
+int sj_courier_check_start(const struct sj_config *config, const char *config_path, struct sj_err *err);
 
 /*
  * Runs until the collector says stop or is gone; takes over channel and config. Returns the exit status of the process.

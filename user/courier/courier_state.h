@@ -43,6 +43,10 @@ int sj_setup_make(const struct sj_config *config, const struct sj_notify_env *en
                   struct sj_err *err);
 void sj_setup_free(struct sj_setup *s);
 
+/* Can the secrets of its receivers be read now? -1 with *err, which names the line and the file. */
+int sj_setup_secrets(const struct sj_config *config, const struct sj_notify_env *env, const struct sj_setup *s,
+                     struct sj_err *err);
+
 /* Makes it the courier's; *s is empty afterwards. -1 with *err: it goes on as before. */
 int sj_setup_apply(struct courier *c, struct sj_setup *s, struct sj_err *err);
 

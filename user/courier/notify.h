@@ -41,6 +41,9 @@ typedef void (*sj_send_fn)(void *ctx, const struct sj_send_result *result);
 int sj_notify_new(const struct sj_notify_env *env, const struct sj_notifier *config, struct sj_notify **out,
                   struct sj_err *err);
 
+/* Can its secrets be read from their files now? -1 with *err, which names the file. */
+int sj_notify_secrets(const struct sj_notify *n, struct sj_err *err);
+
 /* One reference less; attempts hold their own. NULL is allowed. */
 void sj_notify_unref(struct sj_notify *n);
 

@@ -154,6 +154,18 @@ static char *make_authorization(const struct sj_notify *n, struct sj_err *err)
     return text;
 }
 
+int sj_notify_secrets(const struct sj_notify *n, struct sj_err *err)
+{
+    const char *const files[] = {n->url_file, n->routing_key_file, n->bearer_token_file, n->password_file};
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char *secret = files[i] ? sj_secret_read(files[i], err) : NULL;
+        if (files[i] && !secret)
+            return -1;
+        sj_secret_free(secret);
+    }
+    return 0;
+}
+
 static enum sj_send_outcome outcome_of(int status)
 {
     if (status >= 200 && status < 300)

@@ -24,8 +24,9 @@ struct sj_saver {
     struct sj_state_dir *dir;
     struct sj_saver_hooks hooks;
     bool changed[SJ_STATE_MAX_], busy[SJ_STATE_MAX_];
-    uint64_t not_before_ns; /* after a failure */
-    uint64_t told_ns;       /* when the failure was told; 0: all is well */
+    bool failed[SJ_STATE_MAX_]; /* its last save */
+    uint64_t not_before_ns;     /* after a failure */
+    uint64_t told_ns;           /* when that was told; 0: all is well */
     uint64_t errors;
     bool last; /* no more retries: the end */
 };
@@ -36,13 +37,24 @@ static void run(struct sj_job *job)
     s->rc = sj_state_save(s->saver->dir, s->kind, s->out.buf, s->out.len, &s->err);
 }
 
-static void settle(struct sj_saver *s, bool ok, const struct sj_err *err)
+/* A nearly full disk may take one file and not the other: all is well again when it has taken both. */
+static bool any_failed(const struct sj_saver *s)
+{
+    bool any = false;
+    for (int i = 0; i < SJ_STATE_MAX_; i++)
+        any = any || s->failed[i];
+    return any;
+}
+
+static void settle(struct sj_saver *s, enum sj_state_kind kind, bool ok, const struct sj_err *err)
 {
     uint64_t now = sj_mono_ns();
+    s->failed[kind] = !ok;
     if (ok) {
-        if (s->told_ns)
+        if (s->told_ns && !any_failed(s)) {
             sj_complain(EX_OK, "the state is saved again");
-        s->told_ns = 0;
+            s->told_ns = 0;
+        }
         return;
     }
     s->errors++;
@@ -61,7 +73,7 @@ static void done(struct sj_job *job)
     struct sj_saver *s = save->saver;
     enum sj_state_kind kind = save->kind;
     bool ok = save->rc == 0;
-    settle(s, ok, &save->err);
+    settle(s, kind, ok, &save->err);
     sj_out_fini(&save->out);
     free(save);
     s->busy[kind] = false;
@@ -111,6 +123,14 @@ struct sj_saver *sj_saver_new(struct event_base *base, struct sj_state_dir *dir,
     s->dir = dir;
     s->hooks = *hooks;
     return s;
+}
+
+void sj_saver_cannot(struct sj_saver *s)
+{
+    s->told_ns = sj_mono_ns();
+    s->not_before_ns = s->told_ns + RETRY_NS;
+    for (int i = 0; i < SJ_STATE_MAX_; i++)
+        s->failed[i] = s->changed[i] = true;
 }
 
 void sj_saver_touch(struct sj_saver *s, enum sj_state_kind kind)

@@ -25,6 +25,9 @@ struct sj_saver_hooks {
 struct sj_saver *sj_saver_new(struct event_base *base, struct sj_state_dir *dir, const struct sj_saver_hooks *hooks,
                               struct sj_err *err);
 
+/* The folder is known to be of no use now, and that was told: everything is tried again as after a failure. */
+void sj_saver_cannot(struct sj_saver *s);
+
 /* Something has changed. */
 void sj_saver_touch(struct sj_saver *s, enum sj_state_kind kind);
 

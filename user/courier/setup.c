@@ -112,7 +112,16 @@ int sj_setup_make(const struct sj_config *config, const struct sj_notify_env *en
     return rc;
 }
 
-int sj_courier_check(const struct sj_config *config, const char *config_path, struct sj_err *err)
+int sj_setup_secrets(const struct sj_config *config, const struct sj_notify_env *env, const struct sj_setup *s,
+                     struct sj_err *err)
+{
+    for (size_t i = 0; i < s->n_receivers; i++)
+        if (sj_notify_secrets(s->receivers[i], err) < 0)
+            return sj_fail_prefix(err, "%s:%u", env->config_path, config->notifiers[i].line);
+    return 0;
+}
+
+static int check(const struct sj_config *config, const char *config_path, bool secrets, struct sj_err *err)
 {
     const struct sj_notify_env env = {.config_path = config_path, .host = "", .resend_ns = config->resend_ns};
     struct sj_setup s;
@@ -120,9 +129,21 @@ int sj_courier_check(const struct sj_config *config, const char *config_path, st
         return -1;
     SSL_CTX *tls = s.web && s.web->tls ? sj_web_tls(s.web, err) : NULL;
     int rc = s.web && s.web->tls && !tls ? -1 : 0;
+    if (rc == 0 && secrets)
+        rc = sj_setup_secrets(config, &env, &s, err);
     SSL_CTX_free(tls);
     sj_setup_free(&s);
     return rc;
+}
+
+int sj_courier_check(const struct sj_config *config, const char *config_path, struct sj_err *err)
+{
+    return check(config, config_path, true, err);
+}
+
+int sj_courier_check_start(const struct sj_config *config, const char *config_path, struct sj_err *err)
+{
+    return check(config, config_path, false, err);
 }
 
 int sj_setup_apply(struct courier *c, struct sj_setup *s, struct sj_err *err)
@@ -155,7 +176,8 @@ static int reload(struct courier *c, struct sj_err *err)
         return -1;
     uint64_t resend_ns = c->env.resend_ns;
     c->env.resend_ns = next->resend_ns > next->interval_ns ? next->resend_ns : next->interval_ns;
-    if (sj_setup_make(next, &c->env, &s, err) < 0 || sj_setup_apply(c, &s, err) < 0) {
+    if (sj_setup_make(next, &c->env, &s, err) < 0 || sj_setup_secrets(next, &c->env, &s, err) < 0 ||
+        sj_setup_apply(c, &s, err) < 0) {
         c->env.resend_ns = resend_ns;
         sj_setup_free(&s);
         sj_config_free(next);
