@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import urllib.error
@@ -21,7 +22,9 @@ LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 class Daemon(sjtest.Service):
     """`sojourn serve` with a configuration file of its own."""
 
-    def __init__(self, more="", state=None):
+    def __init__(self, more="", state=None, prefix=(), env=None):
+        self.prefix = prefix
+        self.env = env
         self.port = sjtest.free_port()
         self.state = state or sjtest.temp("state")
         self.path = sjtest.temp("sojourn.yaml")
@@ -33,7 +36,8 @@ class Daemon(sjtest.Service):
             file.write(text)
 
     def start(self):
-        self.process = sjtest.Process([sjtest.SOJOURN, "serve", "-c", self.path])
+        self.process = sjtest.Process([*self.prefix, sjtest.SOJOURN, "serve", "-c", self.path],
+                                      env={**os.environ, **(self.env or {})})
         sjtest.await_true(lambda: "measuring" in self.process.err(), "measuring", process=self.process)
         sjtest.await_true(lambda: self.get("/-/ready")[0] == 200, "ready", process=self.process)
         self.courier = int(sjtest.run(["pgrep", "-P", self.process.pid]))
@@ -61,6 +65,13 @@ class Daemon(sjtest.Service):
     def said(self, *words):
         """The lines on standard error that hold all of these."""
         return [line for line in self.process.err().splitlines() if all(word in line for word in words)]
+
+    def reload(self, wanted=True):
+        """SIGHUP, and the line that it was taken (or not)."""
+        what = "the configuration was read again" if wanted else "the configuration is as before"
+        before = len(self.said(what))
+        self.process.send_signal(signal.SIGHUP)
+        sjtest.await_true(lambda: len(self.said(what)) > before, what, process=self.process)
 
 
 class Receiver:
@@ -126,3 +137,24 @@ def held_by(pid):
 def links():
     """Those of the whole system."""
     return {link["id"] for link in json.loads(sjtest.run(["bpftool", "-j", "link"]))}
+
+
+def named_nginx(name):
+    """An nginx of another name, which is its service's: no other requests on this host are taken for its own."""
+    folder = sjtest.temp("named")
+    os.mkdir(folder)
+    return sjtest.Nginx(program=shutil.copy(sjtest.have("nginx"), f"{folder}/{name}"))
+
+
+def certificates(folder, name, authority=None, san="IP:127.0.0.1,DNS:localhost"):
+    """Makes NAME.pem and NAME.key there, signed by the authority of that name or by itself."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+               "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.pem"]
+    if authority:
+        command += ["-CA", f"{folder}/{authority}.pem", "-CAkey", f"{folder}/{authority}.key", "-addext",
+                    f"subjectAltName={san}", "-addext", "basicConstraints=critical,CA:FALSE"]
+    sjtest.run(command)
+
+
+def bcrypt(password):
+    return sjtest.run(["perl", "-e", 'print crypt($ARGV[0], q($2b$05$) . "abcdefghijklmnopqrstuu")', password])
