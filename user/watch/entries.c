@@ -245,13 +245,15 @@ void sj_entry_drop(struct sj_watch *w, struct sj_entry *e)
 /* What says it where nobody has written a summary. */
 static void usual_summary(const struct sj_watch *w, const struct sj_point *p, char *out, size_t size)
 {
+    const char *whose =
+        p->row->id.operation[0] ? "{{ $labels.service }} {{ $labels.operation }}" : "{{ $labels.service }}";
     if (p->slo)
         snprintf(out, size,
-                 "{{ $labels.service }} {{ $labels.operation }}: the error budget of {{ $labels.slo }} is used up "
-                 "{{ $value }} times as fast as it may be (over {{ $labels.long_window }})");
+                 "%s: the error budget of {{ $labels.slo }} is used up {{ $value }} times as fast as it may be (over "
+                 "{{ $labels.long_window }})",
+                 whose);
     else
-        snprintf(out, size, "{{ $labels.service }} {{ $labels.operation }}: %s, it is {{ $value }}",
-                 w->config->rules[p->rule].when_text);
+        snprintf(out, size, "%s: %s, it is {{ $value }}", whose, w->config->rules[p->rule].when_text);
 }
 
 static int fill_annotations(struct sj_watch *w, const struct sj_entry *e, struct sj_labels *out)
