@@ -210,6 +210,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct courier *c = arg;
     (void)fd;
     (void)what;
+    sj_resolver_refresh(c->resolver);
     sj_saver_tick(c->saver);
     sj_deliveries_tick(c->deliveries);
     if (!c->stopping)
@@ -219,15 +220,6 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 }
 
 /* ---- beginning and end ---- */
-
-/* The names are looked up without waiting; a host without a resolver still has its own file of hosts. */
-static struct evdns_base *new_dns(struct event_base *base)
-{
-    struct evdns_base *dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (dns)
-        evdns_base_resolv_conf_parse(dns, DNS_OPTIONS_ALL, "/etc/resolv.conf");
-    return dns;
-}
 
 static int start_loop(struct courier *c, struct sj_err *err)
 {
@@ -244,10 +236,13 @@ static int start_loop(struct courier *c, struct sj_err *err)
     if (!c->readable || !c->writable || !c->tick || !c->stop || event_add(c->readable, NULL) < 0 ||
         event_add(c->tick, &(struct timeval){.tv_sec = 1}) < 0)
         return sj_fail(err, EX_OSERR, "out of memory");
+    c->resolver = sj_resolver_new(c->base);
+    if (!c->resolver)
+        return sj_fail(err, EX_OSERR, "out of memory");
     gethostname(c->host, sizeof(c->host) - 1);
     c->env = (struct sj_notify_env){
         .base = c->base,
-        .dns = new_dns(c->base),
+        .dns = sj_resolver_dns(c->resolver),
         .config_path = c->config_path,
         .host = c->host,
         .resend_ns = c->config->resend_ns > c->config->interval_ns ? c->config->resend_ns : c->config->interval_ns};
@@ -317,8 +312,7 @@ static void finish(struct courier *c)
     sj_worker_free(c->hasher);
     sj_api_free(c->api);
     sj_deliveries_free(c->deliveries);
-    if (c->env.dns)
-        evdns_base_free(c->env.dns, 0);
+    sj_resolver_free(c->resolver);
     struct event *const events[] = {c->readable, c->writable, c->tick, c->stop};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
         if (events[i])

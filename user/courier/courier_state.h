@@ -6,6 +6,7 @@
 #include "courier/api.h"
 #include "courier/courier.h"
 #include "courier/deliveries.h"
+#include "courier/resolver.h"
 #include "courier/saver.h"
 
 /* What the files of the courier itself share. */
@@ -17,6 +18,7 @@ struct courier {
     struct sj_config *config;
     char host[65];
     struct sj_notify_env env;
+    struct sj_resolver *resolver;
     struct sj_worker *hasher;
     struct sj_api *api;
     struct sj_web *web;
