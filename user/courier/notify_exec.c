@@ -17,7 +17,7 @@
 
 /*
  * A command gets the alert on its standard input, which is a file in memory, so that nobody waits for it to be read. It
- * leads a process group of its own; when its time is over, the group is killed.
+ * leads a process group of its own; when it has ended or its time is over, what is left of the group is killed.
  */
 
 static void clear(struct sj_attempt *a)
@@ -36,12 +36,14 @@ static void clear(struct sj_attempt *a)
 static void on_exited(evutil_socket_t fd, short what, void *arg)
 {
     struct sj_attempt *a = arg;
+    siginfo_t info = {0};
     int status = 0;
     (void)fd;
     (void)what;
-    pid_t got = waitpid(a->pid, &status, WNOHANG);
-    if (got == 0)
+    if (waitid(P_PID, (id_t)a->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0)
         return;
+    kill(-a->pid, SIGKILL); /* before it is waited for, while the number is its own */
+    pid_t got = waitpid(a->pid, &status, WNOHANG);
     bool killed = a->killed;
     clear(a);
     if (killed)
