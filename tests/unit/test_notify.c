@@ -337,7 +337,7 @@ static void syslog_gets_a_line(void **state)
     (void)state;
     struct world *w = made_world();
     struct sj_notify *n = made(w, (struct sj_notifier){.kind = SJ_NOTIFY_SYSLOG, .facility = LOG_LOCAL3});
-    assert_string_equal(sj_notify_name(n), "syslog");
+    assert_string_equal(sj_notify_name(n), "name");
     assert_int_equal(sj_notify_batch(n), 1);
     assert_true(sj_notify_resend_ns(n) == 0);
     struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -381,7 +381,7 @@ static void a_receiver_stays_who_it_is(void **state)
     n = made(w, (struct sj_notifier){
                     .kind = SJ_NOTIFY_WEBHOOK, .url = "https://elsewhere/b", .name = "x", .only = {&only, 1}});
     assert_string_equal(sj_notify_key(n), first);
-    assert_string_equal(sj_notify_name(n), "webhook https://elsewhere");
+    assert_string_equal(sj_notify_name(n), "x (https://elsewhere)");
     assert_true(sj_notify_wants(n, &(struct sj_labels){&page, 1}));
     assert_false(sj_notify_wants(n, &(struct sj_labels){&ticket, 1}));
     assert_false(sj_notify_wants(n, &(struct sj_labels){0}));

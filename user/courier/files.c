@@ -20,6 +20,8 @@ char *sj_file_beside(const char *base, const char *name)
     return asprintf(&path, "%.*s/%s", (int)(slash - base), base, name) < 0 ? NULL : path;
 }
 
+#define PART_MIN 4 /* of a secret: shorter ones are found in any text */
+
 static int trouble(const char *path, struct sj_err *err)
 {
     sj_err_read(err, path, errno);
@@ -100,6 +102,35 @@ int sj_secret_check(const char *path, struct sj_err *err)
     char *secret = path ? sj_secret_read(path, err) : NULL;
     sj_secret_free(secret);
     return path && !secret ? -1 : 0;
+}
+
+/* How many bytes at the end of text, all of them at most, begin the secret. */
+static size_t begun(const char *text, size_t length, const char *secret, size_t n)
+{
+    size_t most = length < n ? length : n - 1;
+    while (most >= PART_MIN && memcmp(text + length - most, secret, most) != 0)
+        most--;
+    return most >= PART_MIN ? most : 0;
+}
+
+void sj_secret_hide(char *text, const char *secret)
+{
+    size_t n = secret ? strlen(secret) : 0;
+    char *to = text;
+    if (n == 0)
+        return;
+    for (const char *from = text; *from;) {
+        bool found = strncmp(from, secret, n) == 0;
+        *to++ = found ? '*' : *from;
+        from += found ? n : 1;
+    }
+    *to = '\0';
+    size_t part = begun(text, (size_t)(to - text), secret, n);
+    if (part) {
+        to -= part;
+        *to++ = '*';
+        *to = '\0';
+    }
 }
 
 void sj_secret_free(char *secret)

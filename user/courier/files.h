@@ -32,5 +32,11 @@ char *sj_secret_read(const char *path, struct sj_err *err);
 /* Could it be read now? 0, or -1 as above. NULL is no secret, and no trouble. */
 int sj_secret_check(const char *path, struct sj_err *err);
 
+/*
+ * Puts a star in the place of the secret wherever text has it, also where it is cut off by the end of the text, unless
+ * there are fewer than four bytes of it. NULL is allowed: there is nothing to hide.
+ */
+void sj_secret_hide(char *text, const char *secret);
+
 /* Wipes and frees. NULL is allowed. */
 void sj_secret_free(char *secret);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include "courier/http_client.h"
 
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
@@ -23,6 +24,7 @@ struct sj_http_call {
     struct event *timeout;
     struct event *end; /* the end is told from the loop, not from inside the library */
     SSL *ssl;          /* a reference, to say what is wrong with the other's certificate */
+    bool connected;
     bool over;
     sj_http_fn fn;
     void *ctx;
@@ -116,22 +118,53 @@ static void on_piece(struct evhttp_request *request, void *arg)
     call->answer.text[used] = '\0';
 }
 
+/* Nobody was reached; error is an errno value, 0: not known. */
+static void unreached(struct sj_http_call *call, int error)
+{
+    struct bufferevent *bev = call->connection ? evhttp_connection_get_bufferevent(call->connection) : NULL;
+    char why[sizeof(call->answer.text)];
+    if (call->over || call->answer.status != 0)
+        return;
+    if (bev && call->ssl && bufferevent_get_openssl_error(bev) != 0) {
+        explain(call, "it does not speak TLS as it should");
+        return;
+    }
+    call->answer.no_connection = true;
+    call->answer.no_address = bev && bufferevent_socket_get_dns_error(bev) != 0;
+    snprintf(why, sizeof(why), "it cannot be connected to%s%s", error ? ": " : "", error ? strerror(error) : "");
+    explain(call, call->answer.no_address ? "no address is known for its name" : why);
+}
+
 static void on_error(enum evhttp_request_error error, void *arg)
 {
-    explain(arg, error == EVREQ_HTTP_EOF              ? "it closed the connection without an answer"
-                 : error == EVREQ_HTTP_TIMEOUT        ? "no answer in time"
-                 : error == EVREQ_HTTP_INVALID_HEADER ? "its answer is no HTTP"
-                                                      : "the connection broke");
+    struct sj_http_call *call = arg;
+    if (error == EVREQ_HTTP_EOF && !call->connected)
+        unreached(call, errno);
+    else
+        explain(arg, error == EVREQ_HTTP_EOF              ? "it closed the connection without an answer"
+                     : error == EVREQ_HTTP_TIMEOUT        ? "no answer in time"
+                     : error == EVREQ_HTTP_INVALID_HEADER ? "its answer is no HTTP"
+                                                          : "the connection broke");
 }
 
 static void on_done(struct evhttp_request *request, void *arg)
 {
     struct sj_http_call *call = arg;
-    if (call->answer.text[0] == '\0')
-        explain(call, "no connection");
+    if (call->answer.text[0] == '\0' && call->connected)
+        explain(call, "the connection broke");
+    else if (call->answer.text[0] == '\0')
+        unreached(call, ECONNREFUSED); /* which is no error to the library */
     if (call->answer.status == 0 && request)
         call->answer.status = evhttp_request_get_response_code(request);
     finish(call);
+}
+
+/* The request is written once there is a connection. */
+static void on_written(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+    struct sj_http_call *call = arg;
+    (void)buffer;
+    call->connected = call->connected || info->n_added > 0;
 }
 
 void sj_http_cancel(struct sj_http_call *call)
@@ -174,11 +207,13 @@ static int start(struct event_base *base, struct evdns_base *dns, const struct s
     struct bufferevent *bev = new_bufferevent(base, post, call);
     if (!bev)
         return -1;
-    call->connection = evhttp_connection_base_bufferevent_new(base, dns, bev, post->url->host, post->url->port);
+    if (evbuffer_add_cb(bufferevent_get_output(bev), on_written, call))
+        call->connection = evhttp_connection_base_bufferevent_new(base, dns, bev, post->url->host, post->url->port);
     if (!call->connection) {
         bufferevent_free(bev);
         return -1;
     }
+    evhttp_connection_set_family(call->connection, post->family);
     evhttp_connection_set_max_headers_size(call->connection, HEADERS_MAX);
     evhttp_connection_set_max_body_size(call->connection, BODY_MAX);
     struct evhttp_request *request = evhttp_request_new(on_done, call);

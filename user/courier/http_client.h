@@ -15,6 +15,7 @@ struct sj_http_post {
     const struct sj_url *url;
     SSL_CTX *tls;                    /* for https */
     const char *server_name;         /* expected in the certificate; NULL: the URL's host */
+    int family;                      /* of the addresses that a name stands for: AF_INET, AF_INET6; AF_UNSPEC: any */
     const char *type;                /* Content-Type; NULL: JSON */
     const char *authorization;       /* NULL: none */
     const struct sj_labels *headers; /* further ones; NULL: none */
@@ -25,6 +26,8 @@ struct sj_http_post {
 
 struct sj_http_answer {
     int status;             /* 0: there was none, and text says why */
+    bool no_connection;     /* nobody was reached */
+    bool no_address;        /* for want of an address that the name stands for */
     uint64_t retry_after_s; /* 0: not told */
     char text[160];         /* how the body begins, any bytes but NUL */
 };

@@ -98,12 +98,12 @@ static int init_kind(struct sj_notify *n, const struct sj_notifier *config, stru
         n->command = copy_command(config->command);
         if (!n->command)
             return sj_fail(err, EX_OSERR, "out of memory");
-        snprintf(n->name, sizeof(n->name), "exec %s", n->command[0]);
+        snprintf(n->name, sizeof(n->name), "%.100s (%.200s)", config->name, n->command[0]);
         return 0;
     case SJ_NOTIFY_SYSLOG:
         n->socket_path = strdup("/dev/log");
         n->facility = config->facility;
-        snprintf(n->name, sizeof(n->name), "syslog");
+        snprintf(n->name, sizeof(n->name), "%.100s", config->name);
         return n->socket_path ? 0 : sj_fail(err, EX_OSERR, "out of memory");
     default:
         return sj_notify_http_init(n, config, err);
@@ -203,8 +203,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
 
 void sj_attempt_cancel(struct sj_attempt *a)
 {
-    if (a->call)
-        sj_http_cancel(a->call);
+    sj_notify_http_cancel(a);
     sj_notify_exec_cancel(a);
     event_free(a->settled);
     sj_notify_unref(a->notify);

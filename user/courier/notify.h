@@ -35,19 +35,19 @@ struct sj_send_result {
 typedef void (*sj_send_fn)(void *ctx, const struct sj_send_result *result);
 
 /*
- * Checks all that can be checked without sending: also whether the secrets can be read, which are read again at each
- * use. -1 with *err (EX_CONFIG, or what keeps from reading a file).
+ * Checks all that can be checked without sending and without the secrets. -1 with *err (EX_CONFIG, or what keeps from
+ * reading a file).
  */
 int sj_notify_new(const struct sj_notify_env *env, const struct sj_notifier *config, struct sj_notify **out,
                   struct sj_err *err);
 
-/* Can its secrets be read from their files now? -1 with *err, which names the file. */
+/* Can its secrets be read from their files now (as at each use)? -1 with *err, which names the file. */
 int sj_notify_secrets(const struct sj_notify *n, struct sj_err *err);
 
 /* One reference less; attempts hold their own. NULL is allowed. */
 void sj_notify_unref(struct sj_notify *n);
 
-const char *sj_notify_name(const struct sj_notify *n); /* for messages: "webhook http://127.0.0.1:8000" */
+const char *sj_notify_name(const struct sj_notify *n); /* for messages: "webhook (http://127.0.0.1:8000)" */
 const char *sj_notify_key(const struct sj_notify *n);  /* tells the receiver from others, also after a restart */
 enum sj_notifier_kind sj_notify_kind(const struct sj_notify *n);
 size_t sj_notify_batch(const struct sj_notify *n);       /* how many notices a message may have */

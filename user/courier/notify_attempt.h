@@ -40,7 +40,13 @@ struct sj_attempt {
     struct event *settled; /* tells the result from the event loop */
     struct sj_send_result result;
     struct sj_http_call *call; /* HTTP: while it is under way */
-    struct event *exited;      /* exec: the child's pidfd */
+    struct sj_url url;         /* the same as the receiver's, or a file's, and then its target is owned */
+    struct sj_out body;
+    char *authorization;  /* of the header; NULL: none */
+    char *secret, *key;   /* the token or password and the routing key, which answers may repeat; NULL: none */
+    bool second;          /* by IPv6, after nobody was reached by IPv4 */
+    char why[160];        /* there was no answer, or how its body begins */
+    struct event *exited; /* exec: the child's pidfd */
     struct event *timeout;
     int pidfd;
     pid_t pid; /* 0: none */
@@ -52,6 +58,7 @@ void sj_attempt_settle(struct sj_attempt *a, enum sj_send_outcome outcome, const
     __attribute__((format(printf, 3, 4)));
 
 void sj_notify_http_send(struct sj_attempt *a, const struct sj_notice *notices, size_t count);
+void sj_notify_http_cancel(struct sj_attempt *a);
 void sj_notify_exec_send(struct sj_attempt *a, const struct sj_notice *notice);
 void sj_notify_exec_cancel(struct sj_attempt *a);
 void sj_notify_syslog_send(struct sj_attempt *a, const struct sj_notice *notice);

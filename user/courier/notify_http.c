@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
+#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,8 +80,7 @@ static int find_url(const struct sj_notify *n, struct sj_url *url, struct sj_err
     return rc;
 }
 
-/* A secret that is missing is told when the daemon starts, and not when the first alert cannot be delivered. */
-static int check_secrets(const struct sj_notify *n, struct sj_err *err)
+int sj_notify_secrets(const struct sj_notify *n, struct sj_err *err)
 {
     struct sj_url url;
     if (sj_secret_check(n->password_file, err) < 0 || sj_secret_check(n->routing_key_file, err) < 0 ||
@@ -96,9 +96,6 @@ static int check_secrets(const struct sj_notify *n, struct sj_err *err)
 
 int sj_notify_http_init(struct sj_notify *n, const struct sj_notifier *config, struct sj_err *err)
 {
-    static const char *const names[] = {[SJ_NOTIFY_ALERTMANAGER] = "alertmanager",
-                                        [SJ_NOTIFY_PAGERDUTY] = "pagerduty",
-                                        [SJ_NOTIFY_WEBHOOK] = "webhook"};
     const char *base = n->env->config_path, *url = config->url ? config->url : PAGERDUTY;
     char authority[SJ_URL_HOST_SIZE + 16];
     sj_autofree char *ca = NULL;
@@ -111,59 +108,50 @@ int sj_notify_http_init(struct sj_notify *n, const struct sj_notifier *config, s
         keep(&ca, config->ca_file, base, err) < 0)
         return -1;
     if (n->url_file) {
-        snprintf(n->name, sizeof(n->name), "%s (URL in %.200s)", names[n->kind], n->url_file);
+        snprintf(n->name, sizeof(n->name), "%.100s (URL in %.200s)", config->name, n->url_file);
     } else {
         if (parse_url(n, url, &n->url, err) < 0)
             return -1;
-        snprintf(n->name, sizeof(n->name), "%s http%s://%s", names[n->kind], n->url.tls ? "s" : "",
+        snprintf(n->name, sizeof(n->name), "%.100s (http%s://%s)", config->name, n->url.tls ? "s" : "",
                  sj_url_authority(&n->url, authority, sizeof(authority)));
     }
     if ((n->url_file || n->url.tls) && !(n->tls = sj_client_tls_context(ca, err)))
         return -1;
-    return check_secrets(n, err) < 0 ? -1 : load_template(n, config, err);
+    return load_template(n, config, err);
 }
 
-/* "Basic ..." or "Bearer ..."; an empty text when there is none to send, NULL with *err when a secret cannot be read.
- */
-static char *make_authorization(const struct sj_notify *n, struct sj_err *err)
+/* "Basic ..." or "Bearer ...", when there is something to send. */
+static int authorize(struct sj_attempt *a, struct sj_err *err)
 {
-    char *text = NULL;
+    const struct sj_notify *n = a->notify;
     const char *file = n->bearer_token_file ? n->bearer_token_file : n->username ? n->password_file : NULL;
+    char *pair = NULL;
     if (!file)
-        return strdup("");
-    char *secret = sj_secret_read(file, err);
-    if (!secret)
-        return NULL;
+        return 0;
+    a->secret = sj_secret_read(file, err);
+    if (!a->secret)
+        return -1;
     if (n->bearer_token_file) {
-        if (asprintf(&text, "Bearer %s", secret) < 0)
-            text = NULL;
+        if (asprintf(&a->authorization, "Bearer %s", a->secret) < 0)
+            a->authorization = NULL;
     } else {
-        char *pair = NULL;
-        int length = asprintf(&pair, "%s:%s", n->username, secret);
-        text = length < 0 ? NULL : malloc(7 + 4 * ((size_t)length + 2) / 3 + 4);
-        if (text) {
-            memcpy(text, "Basic ", 6);
-            EVP_EncodeBlock((unsigned char *)text + 6, (const unsigned char *)pair, length);
+        int length = asprintf(&pair, "%s:%s", n->username, a->secret);
+        a->authorization = length < 0 ? NULL : malloc(7 + 4 * ((size_t)length + 2) / 3 + 4);
+        if (a->authorization) {
+            memcpy(a->authorization, "Basic ", 6);
+            EVP_EncodeBlock((unsigned char *)a->authorization + 6, (const unsigned char *)pair, length);
         }
         if (length >= 0)
             sj_secret_free(pair);
     }
-    sj_secret_free(secret);
-    if (!text)
-        sj_err_set(err, EX_OSERR, "out of memory");
-    return text;
+    return a->authorization ? 0 : sj_fail(err, EX_OSERR, "out of memory");
 }
 
-int sj_notify_secrets(const struct sj_notify *n, struct sj_err *err)
+/* The library connects to one address only, so a name is tried as IPv4 first, then as IPv6. */
+static bool is_name(const struct sj_url *url)
 {
-    const char *const files[] = {n->url_file, n->routing_key_file, n->bearer_token_file, n->password_file};
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        char *secret = files[i] ? sj_secret_read(files[i], err) : NULL;
-        if (files[i] && !secret)
-            return -1;
-        sj_secret_free(secret);
-    }
-    return 0;
+    unsigned char address[sizeof(struct in6_addr)];
+    return inet_pton(AF_INET, url->host, address) != 1 && inet_pton(AF_INET6, url->host, address) != 1;
 }
 
 static enum sj_send_outcome outcome_of(int status)
@@ -176,24 +164,48 @@ static enum sj_send_outcome outcome_of(int status)
     return status == 500 ? SJ_SEND_FAILED : SJ_SEND_DOWN;
 }
 
+static int call(struct sj_attempt *a, struct sj_err *err);
+
+/* Whoever answers may repeat what was sent. */
+static void hide_secrets(const struct sj_attempt *a, char *text)
+{
+    const char *blank = a->authorization ? strchr(a->authorization, ' ') : NULL;
+    sj_secret_hide(text, blank ? blank + 1 : NULL);
+    sj_secret_hide(text, a->secret);
+    sj_secret_hide(text, a->key);
+    if (a->notify->url_file)
+        sj_secret_hide(text, a->url.target);
+}
+
 static void on_answer(void *ctx, const struct sj_http_answer *answer)
 {
     struct sj_attempt *a = ctx;
+    struct sj_err ignored;
     a->call = NULL;
+    if (!(a->second && answer->no_address)) /* if it has an address at all, it was the first that told why not */
+        snprintf(a->why, sizeof(a->why), "%s", answer->text);
+    if (answer->no_connection && !a->second && is_name(&a->url)) {
+        a->second = true;
+        if (call(a, &ignored) == 0)
+            return;
+    }
+    hide_secrets(a, a->why);
     a->result.retry_after_ns = answer->retry_after_s * SJ_SECOND_NS;
     if (answer->status == 0)
-        sj_attempt_settle(a, SJ_SEND_DOWN, "%s", answer->text);
+        sj_attempt_settle(a, SJ_SEND_DOWN, "%s", a->why);
     else
-        sj_attempt_settle(a, outcome_of(answer->status), "it answered %d%s%s", answer->status,
-                          answer->text[0] ? ": " : "", answer->text);
+        sj_attempt_settle(a, outcome_of(answer->status), "it answered %d%s%s", answer->status, a->why[0] ? ": " : "",
+                          a->why);
 }
 
-static int put_body(const struct sj_notify *n, const struct sj_notice *notices, size_t count, struct sj_out *out,
-                    struct sj_err *err)
+static int put_body(struct sj_attempt *a, const struct sj_notice *notices, size_t count, struct sj_err *err)
 {
+    const struct sj_notify *n = a->notify;
     struct sj_json j;
+    if (sj_out_init(&a->body, -1, "a message", err) < 0)
+        return -1;
     if (n->kind == SJ_NOTIFY_ALERTMANAGER) {
-        sj_json_init(&j, out, false);
+        sj_json_init(&j, &a->body, false);
         sj_json_array(&j);
         for (size_t i = 0; i < count; i++) {
             struct sj_notice notice = notices[i];
@@ -201,59 +213,55 @@ static int put_body(const struct sj_notify *n, const struct sj_notice *notices, 
             sj_notice_alertmanager(&notice, &j);
         }
         sj_json_array_end(&j);
-        return 0;
-    }
-    if (n->kind == SJ_NOTIFY_PAGERDUTY) {
-        char *key = sj_secret_read(n->routing_key_file, err);
-        if (!key)
+    } else if (n->kind == SJ_NOTIFY_PAGERDUTY) {
+        a->key = sj_secret_read(n->routing_key_file, err);
+        if (!a->key)
             return -1;
-        sj_notice_pagerduty(notices, key, out);
-        sj_secret_free(key);
-        return 0;
+        sj_notice_pagerduty(notices, a->key, &a->body);
+    } else if (n->template) {
+        sj_template_write(n->template, notices, &a->body);
+    } else {
+        sj_notice_webhook(notices, &a->body);
     }
-    if (n->template)
-        sj_template_write(n->template, notices, out);
-    else
-        sj_notice_webhook(notices, out);
-    return 0;
+    return a->body.error ? sj_fail(err, EX_OSERR, "out of memory") : 0;
 }
 
-/* NULL with *err. */
-static struct sj_http_call *call(struct sj_attempt *a, const struct sj_url *url, const char *authorization,
-                                 const struct sj_out *body, struct sj_err *err)
+static int call(struct sj_attempt *a, struct sj_err *err)
 {
     const struct sj_notify *n = a->notify;
-    struct sj_http_call *c = sj_http_call(n->env->base, n->env->dns,
-                                          &(struct sj_http_post){.url = url,
-                                                                 .tls = n->tls,
-                                                                 .server_name = n->server_name,
-                                                                 .authorization = *authorization ? authorization : NULL,
-                                                                 .headers = &n->headers,
-                                                                 .body = body->buf,
-                                                                 .length = body->len,
-                                                                 .timeout_ns = n->timeout_ns},
-                                          on_answer, a);
-    if (!c)
-        sj_err_set(err, EX_OSERR, "out of memory");
-    return c;
+    const struct sj_http_post post = {.url = &a->url,
+                                      .tls = n->tls,
+                                      .server_name = n->server_name,
+                                      .family = !is_name(&a->url) ? AF_UNSPEC
+                                                : a->second       ? AF_INET6
+                                                                  : AF_INET,
+                                      .authorization = a->authorization,
+                                      .headers = &n->headers,
+                                      .body = a->body.buf,
+                                      .length = a->body.len,
+                                      .timeout_ns = n->timeout_ns};
+    a->call = sj_http_call(n->env->base, n->env->dns, &post, on_answer, a);
+    return a->call ? 0 : sj_fail(err, EX_OSERR, "out of memory");
 }
 
 void sj_notify_http_send(struct sj_attempt *a, const struct sj_notice *notices, size_t count)
 {
-    struct sj_notify *n = a->notify;
-    struct sj_err err = {.text = "out of memory"};
-    struct sj_out out = {.fd = -1};
-    struct sj_url url = {0};
-    char *authorization = make_authorization(n, &err);
-    if (authorization && find_url(n, &url, &err) == 0 && sj_out_init(&out, -1, "a message", &err) == 0) {
-        if (put_body(n, notices, count, &out, &err) == 0 && !out.error)
-            a->call = call(a, &url, authorization, &out, &err);
-        explicit_bzero(out.buf, out.len); /* it may hold the routing key */
-        sj_out_fini(&out);
-    }
-    if (n->url_file)
-        sj_secret_free(url.target);
-    sj_secret_free(authorization);
-    if (!a->call)
+    struct sj_err err;
+    if (authorize(a, &err) < 0 || find_url(a->notify, &a->url, &err) < 0 || put_body(a, notices, count, &err) < 0 ||
+        call(a, &err) < 0)
         sj_attempt_settle(a, SJ_SEND_DOWN, "%s", err.text);
+}
+
+void sj_notify_http_cancel(struct sj_attempt *a)
+{
+    if (a->call)
+        sj_http_cancel(a->call);
+    if (a->notify->url_file)
+        sj_secret_free(a->url.target);
+    if (a->body.buf)
+        explicit_bzero(a->body.buf, a->body.len); /* it may hold the routing key */
+    sj_out_fini(&a->body);
+    sj_secret_free(a->authorization);
+    sj_secret_free(a->secret);
+    sj_secret_free(a->key);
 }
