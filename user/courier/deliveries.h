@@ -14,9 +14,9 @@
  * is still a difference after a restart.
  *
  * A receiver is told each change once: that an alert fires, also when that is over by now, then that it is resolved.
- * One that forgets is told again every minute, and of a resolved alert for 15 minutes. What fails is tried again after
- * 1, 2, 4 ... 60 s (15 s for those that forget), less up to half of it by chance, or when the receiver says. A command
- * that fails ten times is not run again for that change.
+ * One that forgets is told again every minute (env's resend), and of a resolved alert for 15 minutes. What fails is
+ * tried again after 1, 2, 4 ... 60 s (15 s for those that forget, or the resend if that is shorter), less up to half of
+ * it by chance, or when the receiver says.
  */
 struct sj_deliveries;
 

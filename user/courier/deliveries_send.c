@@ -9,9 +9,8 @@
 #include "courier/clock.h"
 #include "courier/deliveries_state.h"
 
-#define PAUSE_S 60           /* between tries, at most */
-#define PAUSE_FORGETFUL_S 15 /* for receivers that take what they are not told for resolved */
-#define EXEC_TRIES 10
+#define PAUSE_NS (60 * SJ_SECOND_NS)           /* between tries, at most */
+#define PAUSE_FORGETFUL_NS (15 * SJ_SECOND_NS) /* for receivers that take what they are not told for resolved */
 #define COMPLAIN_NS (3600 * SJ_SECOND_NS)
 #define BATCH_MAX 64
 
@@ -21,14 +20,25 @@ void sj_message_free(struct message *m)
     free(m);
 }
 
-/* 1, 2, 4 ... seconds, at most `most`, less up to half of it so that many do not come back together. */
-static uint64_t pause_ns(unsigned tries, uint64_t most_s)
+/* The longest pause. One that forgets has to be told again before it does. */
+static uint64_t longest_ns(const struct slot *s)
+{
+    uint64_t resend_ns = sj_notify_resend_ns(s->notify);
+    return resend_ns == 0 ? PAUSE_NS : resend_ns < PAUSE_FORGETFUL_NS ? resend_ns : PAUSE_FORGETFUL_NS;
+}
+
+/*
+ * 1, 2, 4 ... seconds, at most most_ns, less up to half of it so that many do not come back together, but never less
+ * than what the receiver asked for.
+ */
+static uint64_t pause_ns(unsigned tries, uint64_t most_ns, const struct sj_send_result *result)
 {
     uint32_t chance = 0;
-    uint64_t s = tries < 7 ? (uint64_t)1 << tries : most_s;
+    uint64_t ns = tries < 7 ? SJ_SECOND_NS << tries : most_ns;
     RAND_bytes((unsigned char *)&chance, sizeof(chance));
-    uint64_t ns = (s < most_s ? s : most_s) * SJ_SECOND_NS;
-    return ns - ns / 2 * (chance >> 16) / 65536;
+    ns = ns < most_ns ? ns : most_ns;
+    ns -= ns / 2 * (chance >> 16) / 65536;
+    return ns > result->retry_after_ns ? ns : result->retry_after_ns;
 }
 
 static void complain(struct slot *s, const struct sj_send_result *result, uint64_t now)
@@ -60,35 +70,26 @@ static void note_told(struct message *m, struct delivery *to, size_t i, uint64_t
 }
 
 /* A message of several of which one is refused is sent again one by one. */
-static void refused(struct message *m, struct delivery *to, size_t i, const struct sj_send_result *result, uint64_t now)
+static void refused(struct message *m, const struct record *r, struct delivery *to, size_t i,
+                    const struct sj_send_result *result, uint64_t now)
 {
     if (m->n > 1) {
         to->tries = to->tries ? to->tries : 1;
         return;
     }
     m->slot->dropped++;
-    sj_complain(EX_DATAERR, "%s: %s; the message about alert %s is dropped", sj_notify_name(m->slot->notify),
-                result->text, m->of[i].id);
+    sj_complain(EX_DATAERR, "%s: %s; that alert %s (id %s) is %s is not told again", sj_notify_name(m->slot->notify),
+                result->text, r->alert.name, m->of[i].id, m->of[i].firing ? "firing" : "resolved");
     note_told(m, to, i, now);
 }
 
-static void failed(struct message *m, struct delivery *to, size_t i, const struct sj_send_result *result, uint64_t now,
-                   uint64_t most_s)
-{
-    if (sj_notify_kind(m->slot->notify) == SJ_NOTIFY_EXEC && to->tries + 1 >= EXEC_TRIES) {
-        refused(m, to, i, result, now);
-        return;
-    }
-    to->not_before_ns = now + pause_ns(to->tries++, most_s);
-}
-
 /* Messages that were under way together and fail together are one failure, or the pauses would grow too fast. */
-static void hold_back(struct slot *s, uint64_t now, uint64_t most_s, uint64_t retry_after_ns)
+static void hold_back(struct slot *s, uint64_t now, const struct sj_send_result *result)
 {
     if (s->not_before_ns <= now)
-        s->not_before_ns = now + pause_ns(s->tries++, most_s);
-    if (s->not_before_ns < now + retry_after_ns)
-        s->not_before_ns = now + retry_after_ns;
+        s->not_before_ns = now + pause_ns(s->tries++, longest_ns(s), result);
+    else if (s->not_before_ns < now + result->retry_after_ns)
+        s->not_before_ns = now + result->retry_after_ns;
 }
 
 /* Does what the result asks for. Returns whether anything has changed that is to be on disk. */
@@ -96,7 +97,6 @@ static bool settle(struct message *m, const struct sj_send_result *result, uint6
 {
     struct sj_deliveries *d = m->d;
     struct slot *s = m->slot;
-    uint64_t most_s = sj_notify_resend_ns(s->notify) ? PAUSE_FORGETFUL_S : PAUSE_S;
     uint64_t dropped = s->dropped;
     size_t index = 0, place;
     while (index < d->n_slots && d->slots[index] != s)
@@ -110,17 +110,17 @@ static bool settle(struct message *m, const struct sj_send_result *result, uint6
         if (result->outcome == SJ_SEND_ACCEPTED)
             note_told(m, to, i, now);
         else if (result->outcome == SJ_SEND_REFUSED)
-            refused(m, to, i, result, now);
+            refused(m, r, to, i, result, now);
         else if (result->outcome == SJ_SEND_FAILED)
-            failed(m, to, i, result, now, most_s);
+            to->not_before_ns = now + pause_ns(to->tries++, longest_ns(s), result);
     }
     if (result->outcome == SJ_SEND_ACCEPTED) {
         accepted(m);
         return true;
     }
-    s->failed++;
+    s->failed += result->outcome != SJ_SEND_REFUSED || m->n > 1;
     if (result->outcome == SJ_SEND_DOWN)
-        hold_back(s, now, most_s, result->retry_after_ns);
+        hold_back(s, now, result);
     if (result->outcome != SJ_SEND_REFUSED)
         complain(s, result, now);
     return s->dropped > dropped;
