@@ -11,8 +11,8 @@ build='gcc libc6-dev make pkg-config clang llvm bpftool libbpf-dev libelf-dev zl
 test='libcmocka-dev perl nginx-light/nginx redis-server redis-tools postgresql wrk tcpdump bpftrace curl openssl
     r-base-core r-cran-fitdistrplus libclang-rt-14-dev clang-format clang-tidy cppcheck shellcheck mandoc git qemu-system-x86
     busybox-static cpio iproute2 strace libcap2-bin procps systemd
-    prometheus protobuf-compiler python3-protobuf python3-prometheus-client'
-services='nginx redis-server postgresql prometheus'
+    prometheus prometheus-alertmanager protobuf-compiler python3-protobuf python3-prometheus-client'
+services='nginx redis-server postgresql prometheus prometheus-alertmanager'
 
 guard=/usr/sbin/policy-rc.d
 guard_mark='# written by tools/install-deps.sh for as long as it runs'

@@ -28,6 +28,7 @@ class Daemon(sjtest.Service):
         self.port = sjtest.free_port()
         self.state = state or sjtest.temp("state")
         self.path = sjtest.temp("sojourn.yaml")
+        self.prefix = prefix
         self.head = f"listen: 127.0.0.1:{self.port}\nstate_dir: {self.state}\n"
         self.write(self.head + more)
 
