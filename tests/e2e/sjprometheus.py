@@ -71,6 +71,10 @@ class Prometheus(sjtest.Service):
             raise sjtest.Failed(f"{expression} gives {len(found)} series")
         return found[0][1] if found else None
 
+    def value(self, expression):
+        """The same, but there is one sooner or later: after a scrape that took too long there is none until the next."""
+        return sjtest.await_true(lambda: (found := self.number(expression)) is not None and [found], expression)[0]
+
 
 class OnlyText:
     """Hands a daemon's metrics on as the classic text, whatever is asked for."""
