@@ -28,8 +28,8 @@ def what_is_sent_is_exported(t):
         t.equal(sum(s["requests"] for s in report["services"] if (s["service"], s["role"]) == (service, "server")),
                 wanted, "and /api/v1/report")
         t.equal((report["schema"], report["completeness"]["lost"]), ("sojourn.report/1", 0), "which lost none")
-        t.equal([s for s in report["services"] if s["service"].startswith("sojourn")], [],
-                "neither half of the daemon is measured")
+        t.equal([s for s in report["services"] if (s.get("port"), s["role"]) == (d.port, "server")], [],
+                "the daemon itself is not measured")
         for path, status in {"/-/healthy": 200, "/-/ready": 200, "/": 200, "/nothing": 404, "/../etc/passwd": 404}.items():
             got = d.get(path)[0]
             t.equal(got, status, f"GET {path} is answered with {status}")
@@ -95,10 +95,13 @@ def a_bad_reload_changes_nothing(t):
         said = [line for line in d.process.err().splitlines() if "nonsense" in line]
         t.equal((len(said), d.metric("sojourn_config_last_reload_successful")), (1, 0), "a bad file is told of", said=said)
         t.equal(d.get("/-/ready")[0], 200, "and what was there goes on")
-        d.write(d.head + "alerts:\n  - name: any\n    when: rate > 1/s\nnotify:\n  - syslog: {}\n")
+        d.write(d.head + "alerts:\n  - name: any\n    when: rate > 1/s\nnotify:\n  - syslog: {}\n"
+                "max_series: 500\nforget_after: 30m\nstages: queue\n")
         d.process.send_signal(signal.SIGHUP)
         sjtest.await_true(lambda: d.metric("sojourn_config_last_reload_successful") == 1, "the good file is taken over")
         t.equal(d.metric("sojourn_config_reload_failures_total"), 1, "a good one is taken over")
+        t.equal([line.split()[1] for line in d.said("changes only with a restart")],
+                ["max_series", "forget_after", "stages"], "and what waits for a restart is told")
 
 
 def it_ends_whole(t):

@@ -157,13 +157,25 @@ int sj_setup_apply(struct courier *c, struct sj_setup *s, struct sj_err *err)
     return 0;
 }
 
-/* What cannot change while the program runs, and is not what runs. */
+/* What cannot change while the program runs, and is not what was there before. */
 static void tell_of_restart(const struct sj_config *now, const struct sj_config *next)
 {
-    if (strcmp(now->listen_host, next->listen_host) != 0 || now->listen_port != next->listen_port)
-        sj_complain(EX_OK, "the address to listen on changes only with a restart");
-    if (strcmp(now->state_dir, next->state_dir) != 0)
-        sj_complain(EX_OK, "state_dir changes only with a restart");
+    const struct {
+        const char *key;
+        bool same;
+    } settled[] = {
+        {"listen", strcmp(now->listen_host, next->listen_host) == 0 && now->listen_port == next->listen_port},
+        {"state_dir", strcmp(now->state_dir, next->state_dir) == 0},
+        {"max_series", now->max_series == next->max_series},
+        {"forget_after", now->forget_ns == next->forget_ns},
+        {"ring", now->ring_bytes == next->ring_bytes},
+        {"stages", now->stages == next->stages},
+        {"payload", now->payload_off == next->payload_off},
+        {"probe_set", now->probe_set == next->probe_set},
+    };
+    for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
+        if (!settled[i].same)
+            sj_complain(EX_OK, "%s changes only with a restart", settled[i].key);
 }
 
 static int reload(struct courier *c, struct sj_err *err)
