@@ -109,6 +109,43 @@ static void no_data_is_told_with_the_alert(void **state)
     made_watch_free(&m);
 }
 
+static int note_names(void *ctx, const struct sj_name_status *s)
+{
+    char *to = ctx;
+    size_t used = strlen(to);
+    snprintf(to + used, 256 - used, "%s %d %d %d; ", s->name, (int)s->no_data, (int)s->alerts[SJ_ALERT_PENDING],
+             (int)s->alerts[SJ_ALERT_FIRING]);
+    return 0;
+}
+
+static const char *names(struct made_watch *m, char to[256])
+{
+    to[0] = '\0';
+    assert_int_equal(sj_watch_names(m->w, note_names, to), 0);
+    return to;
+}
+
+/* It is a state of its own: whoever has no alert may have no data either. */
+static void no_data_is_counted_without_alerts_too(void **state)
+{
+    (void)state;
+    struct made_watch m = made_watch("alerts:\n"
+                                     "- {name: a, when: max > 1s, over: 2s}\n"
+                                     "- {name: a, when: mean > 9s, over: 2s, min_requests: 3, labels: {x: y}}\n"
+                                     "- {name: b, when: rate > 5/s, over: 2s}\n");
+    const struct sj_series_id s = made_id("s"), slow = made_id("slow");
+    char text[256];
+    assert_string_equal(names(&m, text), "a 0 0 0; b 0 0 0; ");
+    made_requests(&m, &slow, 4, 0, 2 * S);
+    seconds(&m, &s, 1, 2, 0, 1);
+    assert_string_equal(names(&m, text), "a 1 0 1; b 0 0 0; ");
+    seconds(&m, &s, 1, 2, 0, 1);
+    assert_string_equal(names(&m, text), "a 0 0 1; b 0 0 0; ");
+    seconds(&m, &s, 2, 0, 0, 1);
+    assert_string_equal(names(&m, text), "a 4 0 1; b 0 0 0; ");
+    made_watch_free(&m);
+}
+
 static void few_requests_are_no_data(void **state)
 {
     (void)state;
@@ -243,6 +280,7 @@ int main(void)
         cmocka_unit_test(keep_firing_for_holds_from_firing_only),
         cmocka_unit_test(no_traffic_is_what_no_data_says),
         cmocka_unit_test(no_data_is_told_with_the_alert),
+        cmocka_unit_test(no_data_is_counted_without_alerts_too),
         cmocka_unit_test(few_requests_are_no_data),
         cmocka_unit_test(a_low_rate_needs_a_window_that_was_watched),
         cmocka_unit_test(rates_above_use_the_time_that_was_watched),

@@ -9,7 +9,8 @@
 /* Alerts, as sj_watch has them. */
 
 static const struct sj_metric_family by_name = {
-    "sojourn_alerts", "", "Alerts of a rule or an objective by state; no_data ones are in another state as well.",
+    "sojourn_alerts", "",
+    "Alerts of a rule or an objective by state; no_data: what there is nothing to judge by, alert or not.",
     SJ_METRIC_GAUGE};
 static const struct sj_metric_family state_of = {
     "sojourn_alert_state", "", "1 for the state that an alert is in, 0 for the others; no_data comes on top of one.",

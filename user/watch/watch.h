@@ -54,7 +54,7 @@ int sj_watch_states(const struct sj_watch *w, sj_alert_fn fn, void *ctx);
 struct sj_name_status {
     const char *name; /* of a rule or an SLO */
     uint64_t alerts[SJ_ALERT_MAX_];
-    uint64_t no_data; /* of all of them: those without traffic to judge by */
+    uint64_t no_data; /* of a rule: series without data to judge by, alerts or not; of an SLO: such alerts */
 };
 
 /* For each name in the configuration, once. 0, or -1 from fn. */
