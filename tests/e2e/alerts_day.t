@@ -371,6 +371,7 @@ def windows(t):
 
 def burn_rates(t):
     for seed in range(SEED, SEED + DAYS):
+        played = []
         for step, days in BURN_PLANS:
             script, series, times = burn_days(seed, step, days)
             after = sjday.follow(script, script.play(), [])
@@ -379,9 +380,9 @@ def burn_rates(t):
                                    compared=lambda at, key: key[1] != "3d" or at % 600 == 0).difference()
             t.ok(not said, f"seed {seed}: burn rates at {len(after)} evaluations, every {step} s, are Prometheus's",
                  said=said)
-            pairs = [f"{slo} {window}" for slo in OBJECTIVES for window in PAIRS if days > 3 or window != "3d"]
-            lively(t, seed, [{(f"{name} {window}", window, service): value
-                              for (name, window, service), value in now.items()} for now in after], pairs)
+            played += [{**alerts, **{(window, name, service): value for (name, window, service), value in alerts.items()}}
+                       for alerts in after]
+        lively(t, seed, played, [*OBJECTIVES, *PAIRS])
 
 
 if not sjtest.have("promtool"):
