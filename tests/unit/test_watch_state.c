@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <zlib.h>
+
 #include "watch_made.h"
 
 static const char rules[] =
@@ -45,6 +47,53 @@ static void alerts_survive_a_restart(void **state)
     made_requests(&m, &id, 1, 0, 2 * S);
     assert_string_equal(made_tick(&m, S), "b[s] firing");
     sj_out_fini(&out);
+    made_watch_free(&m);
+}
+
+/* Any bit may be another one, with a sum that is right: it is refused, or taken and as good as what one saves oneself.
+ */
+static void saved_bytes_are_not_trusted(void **state)
+{
+    (void)state;
+    struct made_watch m = made_watch(rules);
+    const struct sj_series_id id = made_id("s");
+    const struct sj_now saved = {m.now.mono_ns + 2 * S, m.now.real_ns + 2 * S};
+    struct sj_out out, again;
+    struct sj_err err = {0};
+    unsigned taken = 0, refused = 0;
+    made_requests(&m, &id, 7, 3, 2 * S);
+    made_tick(&m, S);
+    made_requests(&m, &id, 7, 0, 2 * S);
+    made_tick(&m, S);
+    assert_int_equal(sj_out_init(&out, -1, "memory", &err), 0);
+    assert_int_equal(sj_out_init(&again, -1, "memory", &err), 0);
+    sj_watch_save(m.w, m.now, &out);
+    for (size_t bit = 0; bit < 8 * (out.len - 4); bit++) {
+        out.buf[bit / 8] ^= (char)(1U << bit % 8);
+        uint32_t sum = (uint32_t)crc32(0, (const Bytef *)out.buf, (uInt)out.len - 4);
+        for (int i = 0; i < 4; i++)
+            out.buf[out.len - 4 + (size_t)i] = (char)(sum >> 8 * i);
+        sj_watch_free(m.w);
+        m.now = saved;
+        m.w = sj_watch_new(m.config, m.now);
+        bool good = sj_watch_restore(m.w, out.buf, out.len, m.now, &err) == 0;
+        taken += good;
+        refused += !good;
+        if (!good)
+            assert_string_equal(made_alerts(&m), "");
+        made_requests(&m, &id, 1, 0, 1);
+        made_tick(&m, S);
+        again.len = 0;
+        sj_watch_save(m.w, m.now, &again);
+        sj_watch_free(m.w);
+        m.w = sj_watch_new(m.config, m.now);
+        if (sj_watch_restore(m.w, again.buf, again.len, m.now, &err) < 0)
+            fail_msg("bit %zu: %s", bit, err.text);
+        out.buf[bit / 8] ^= (char)(1U << bit % 8);
+    }
+    assert_true(taken > 100 && refused > 100);
+    sj_out_fini(&out);
+    sj_out_fini(&again);
     made_watch_free(&m);
 }
 
@@ -166,9 +215,13 @@ static void an_hour_of_errors_pages(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alerts_survive_a_restart),  cmocka_unit_test(what_a_reload_leaves_out_is_resolved),
-        cmocka_unit_test(a_reload_makes_up_no_rate), cmocka_unit_test(who_comes_back_is_the_same),
-        cmocka_unit_test(reloads_take_no_memory),    cmocka_unit_test(an_hour_of_errors_pages),
+        cmocka_unit_test(alerts_survive_a_restart),
+        cmocka_unit_test(saved_bytes_are_not_trusted),
+        cmocka_unit_test(what_a_reload_leaves_out_is_resolved),
+        cmocka_unit_test(a_reload_makes_up_no_rate),
+        cmocka_unit_test(who_comes_back_is_the_same),
+        cmocka_unit_test(reloads_take_no_memory),
+        cmocka_unit_test(an_hour_of_errors_pages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
