@@ -272,6 +272,34 @@ static void what_was_not_taken_is_told_again(void **state)
     made_watch_free(&m);
 }
 
+/* However long the start takes: what was not measured is not taken for time without requests. */
+static void the_first_interval_begins_with_the_measurement(void **state)
+{
+    (void)state;
+    struct made_watch m = made_watch("alerts:\n- {name: high, when: rate > 100/s, over: 5s}\n");
+    const struct sj_series_id id = made_id("s");
+    struct sj_out saved;
+    struct sj_err err;
+    made_requests(&m, &id, 200, 0, S / 10);
+    assert_string_equal(made_tick(&m, S), "high[s] firing");
+    assert_int_equal(sj_out_init(&saved, -1, "test", &err), 0);
+    sj_watch_save(m.w, m.now, &saved);
+    sj_watch_free(m.w);
+    m.now.mono_ns += 60 * S;
+    m.now.real_ns += 60 * S;
+    m.w = sj_watch_new(m.config, m.now);
+    assert_non_null(m.w);
+    assert_int_equal(sj_watch_restore(m.w, saved.buf, saved.len, m.now, &err), 0);
+    m.now.mono_ns += 9 * S;
+    m.now.real_ns += 9 * S;
+    sj_watch_begin(m.w, m.now);
+    made_requests(&m, &id, 200, 0, S / 10);
+    assert_string_equal(made_tick(&m, S), "");
+    assert_string_equal(made_tick(&m, S), "high[s] resolved");
+    sj_out_fini(&saved);
+    made_watch_free(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -284,6 +312,7 @@ int main(void)
         cmocka_unit_test(few_requests_are_no_data),
         cmocka_unit_test(a_low_rate_needs_a_window_that_was_watched),
         cmocka_unit_test(rates_above_use_the_time_that_was_watched),
+        cmocka_unit_test(the_first_interval_begins_with_the_measurement),
         cmocka_unit_test(stages_and_shares_are_measured),
         cmocka_unit_test(operations_are_told_apart_and_summed_up),
         cmocka_unit_test(what_none_looks_at_is_not_wanted),

@@ -113,6 +113,8 @@ static int on_begin(void *ctx, const struct sj_measurement *m, struct sj_err *er
 {
     struct sj_daemon *d = ctx;
     d->measurement = *m;
+    d->evaluated_ns = m->start_mono_ns;
+    sj_watch_begin(d->watch, (struct sj_now){.mono_ns = m->start_mono_ns, .real_ns = m->start_real_ns});
     return sj_series_tick(d->series, m->start_mono_ns) < 0 ? out_of_memory(err) : 0;
 }
 

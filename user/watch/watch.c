@@ -52,6 +52,17 @@ void sj_watch_free(struct sj_watch *w)
     free(w);
 }
 
+void sj_watch_begin(struct sj_watch *w, struct sj_now now)
+{
+    w->now = now;
+    w->ticks = (struct sj_ticks){0};
+    sj_ticks_add(&w->ticks, (int64_t)now.mono_ns);
+    for (size_t i = 0; i < SJ_ROW_SLOTS; i++)
+        for (struct sj_row *row = w->rows[i]; row; row = row->next)
+            for (uint32_t k = 0; k < row->n_windows; k++)
+                sj_window_begin(row->windows[k], (int64_t)now.mono_ns);
+}
+
 bool sj_watch_wants(struct sj_watch *w, const struct sj_series_id *id)
 {
     const struct sj_row *row = sj_row_get(w, id, true);

@@ -26,6 +26,12 @@ struct sj_watch *sj_watch_new(const struct sj_config *config, struct sj_now now)
 void sj_watch_free(struct sj_watch *w);
 
 /*
+ * Measuring begins now: the first interval lasts from here on. Before the first evaluation, and after what was saved is
+ * restored. Without it the time since sj_watch_new() would count as time in which nothing was requested.
+ */
+void sj_watch_begin(struct sj_watch *w, struct sj_now now);
+
+/*
  * Goes on with another configuration: alerts of rules that are still there (by name and labels) keep their state, the
  * others are resolved. The interval that is under way goes on. 0, or -ENOMEM, then nothing has changed.
  */

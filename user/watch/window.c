@@ -35,6 +35,12 @@ struct sj_window *sj_window_new(const struct sj_window_room *room, uint64_t over
     return w;
 }
 
+void sj_window_begin(struct sj_window *w, int64_t now_ns)
+{
+    w->born_ns = now_ns;
+    w->open_ns = now_ns;
+}
+
 void sj_window_free(const struct sj_window_room *room, struct sj_window *w)
 {
     if (!w)

@@ -56,6 +56,9 @@ struct sj_window *sj_window_new(const struct sj_window_room *room, uint64_t over
                                 struct sj_tracks tracks, int64_t now_ns);
 void sj_window_free(const struct sj_window_room *room, struct sj_window *w);
 
+/* An empty window is of the time from now on. */
+void sj_window_begin(struct sj_window *w, int64_t now_ns);
+
 /* Adds to the open slot. Where memory is short the oldest records give way, which is counted. 0 or -ENOMEM. */
 int sj_window_add(const struct sj_window_room *room, struct sj_window *w, const struct sj_cell *cell,
                   const struct sj_hist *counted);
