@@ -101,7 +101,7 @@ def time_ns(t):
 
 
 def exemplar_of(x):
-    return labels_of(x.label), x.value, time_ns(x.timestamp) / 1e9
+    return labels_of(x.label), x.value, time_ns(x.timestamp) / 10**9
 
 
 def native_of(h):
@@ -147,10 +147,10 @@ def read_protobuf(data):
             labels = labels_of(metric.label)
             if kind == "histogram":
                 add_histogram(family, labels, metric.histogram)
-                family.created[tuple(sorted(labels.items()))] = time_ns(metric.histogram.start_timestamp) / 1e9
+                family.created[tuple(sorted(labels.items()))] = time_ns(metric.histogram.start_timestamp) / 10**9
             else:
                 if kind == "counter":
-                    family.created[tuple(sorted(labels.items()))] = time_ns(metric.counter.start_timestamp) / 1e9
+                    family.created[tuple(sorted(labels.items()))] = time_ns(metric.counter.start_timestamp) / 10**9
                 family.add(message.name, labels, getattr(metric, kind).value)
     if at != len(data):
         raise ValueError("cut short")
