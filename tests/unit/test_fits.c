@@ -135,13 +135,13 @@ static void a_fit_is_made_again_when_it_is_due(void **state)
     await(&m, "a", 400);
     await(&m, "b", 300);
     add(&m, "a", 80, 5);
-    add(&m, "b", 80, 30);
-    tick(&m, 5);
+    add(&m, "b", 80, 75);
+    tick(&m, 2);
     assert_true(fit_of(&m, "b", NULL) == 300);
-    tick(&m, 5);
-    await(&m, "b", 330);
+    tick(&m, 1);
+    await(&m, "b", 375);
     assert_true(fit_of(&m, "a", NULL) == 400);
-    tick(&m, 50);
+    tick(&m, 57);
     await(&m, "a", 405);
     done(&m);
 }

@@ -15,10 +15,10 @@
 #include "probe/rights.h"
 
 #define SECOND_NS 1000000000ULL
-#define LOOK_NS (10 * SECOND_NS)
+#define LOOK_NS (3 * SECOND_NS)
 #define AGAIN_NS (60 * SECOND_NS)
 /* Sooner when a service has got so much larger: a part of what it was. */
-#define GROWTH 16
+#define GROWTH 4
 
 /* A service and what was fitted to it, or is to be. */
 struct fitted {
