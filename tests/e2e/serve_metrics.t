@@ -18,6 +18,7 @@ import sjtest
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+FILTER = re.compile(r"SECCOMP_SET_MODE_FILTER, [A-Z_|]*TSYNC[A-Z_|]*, (?:\{|0x)")
 IDLE, HANGING = 5, 3
 WATCHED = """alerts:
   - name: busy
@@ -153,7 +154,8 @@ def what_is_open_is_told(t):
         closed = {(0, 0), (None, None)}
         got = both(awaited(d, lambda s: both(s, **of) in closed, "the end of it"), **of)
         t.ok(got in closed, "which ends with them", got=got)
-        t.equal(scrape(d).sum("sojourn_requests_total", status_class="2xx", **of), 600 + IDLE, "nothing was counted twice")
+        t.equal(scrape(d).sum("sojourn_requests_total", status_class="2xx", **of), 600 + IDLE,
+                "nothing was counted twice")
 
 
 def fits_are_shown(t):
@@ -182,6 +184,31 @@ def fits_are_shown(t):
 def same(a, b):
     """As far as the report's digits go."""
     return abs(a - b) <= 1e-9 * abs(b)
+
+
+def the_fits_need_no_rights(t):
+    """What the filter refuses shows under strace: of what either process and its threads do it must be nothing."""
+    d, calls = sjdaemon.Daemon(), sjtest.temp("strace")
+    d.process = sjtest.Process(["strace", "-f", "-o", calls, sjtest.SOJOURN, "serve", "-c", d.path])
+    with contextlib.ExitStack() as stack:
+        stack.callback(d.stop)
+        server = stack.enter_context(sjtest.Server("--model", "thread"))
+        sjtest.await_true(lambda: "measuring" in d.process.err(), "measuring", process=d.process)
+        sjtest.client(server, "--requests", 1000, "--connections", 5)
+        got = awaited(d, lambda s: s.find("sojourn_fit_tail_seconds"), "a fit", timeout=120)
+        t.ok(got.find("sojourn_fit_tail_seconds"), "there are fits")
+        t.equal(d.get("/api/v1/report")[0], 200, "and a report")
+        os.kill(int(sjtest.run(["pgrep", "-P", d.process.pid]).split()[0]), signal.SIGTERM)
+        t.equal(d.process.wait(60), 0, "it ends well")
+    with open(calls, encoding="utf-8", errors="replace") as file:
+        before, *between, after = FILTER.split(file.read())
+    t.equal(len(between), 1, "both processes have a filter")
+    t.equal([line for line in after.splitlines() if "EPERM" in line], [], "which refuses nothing")
+    told = before + "".join(between)
+    idle = re.findall(r"^(\d+) .*sched_setscheduler\(0, SCHED_IDLE", told, re.M)
+    dropped = re.findall(r"^(\d+) .*capset\(.*effective=0, permitted=0, inheritable=0", told, re.M)
+    t.ok(len(idle) == 1 and idle[0] in dropped,
+         "one thread runs when nothing else does, and has no rights before anything is attached", idle=idle)
 
 
 def resident(pid):
@@ -213,11 +240,12 @@ def completeness_and_cost_are_told(t):
         # others on the machine may go on meanwhile; completeness is told each second
         t.between(known(got), before, requests, "and are detailed or counted only")
         cost = got.sum("sojourn_probe_cpu_seconds_total"), got.sum("sojourn_probe_request_cost_seconds")
-        t.ok(cost[0] and cost[1] and cost[1] * known(got) / cost[0] < 1.01, "the kernel's CPU time is told, and per request",
-             cost=cost)
+        t.ok(cost[0] and cost[1] and cost[1] * known(got) / cost[0] < 1.01,
+             "the kernel's CPU time is told, and per request", cost=cost)
         for name, pid in {"collector": d.process.pid, "courier": d.courier}.items():
             least = cpu_seconds(pid)
-            got = awaited(d, lambda s, n=name, x=least: s.sum("sojourn_cpu_seconds_total", process=n) >= x - 0.02, "CPU time")
+            got = awaited(d, lambda s, n=name, x=least: s.sum("sojourn_cpu_seconds_total", process=n) >= x - 0.02,
+                          "CPU time")
             most = cpu_seconds(pid)
             t.between(got.sum("sojourn_cpu_seconds_total", process=name), least - 0.02, most + 0.02,
                       f"the CPU time of the {name} is the kernel's")
@@ -291,4 +319,5 @@ def the_report_is_that_of_report(t):
 
 
 sjtest.main(the_manual_lists_what_there_is, all_formats_say_the_same, what_is_open_is_told, fits_are_shown,
-            completeness_and_cost_are_told, who_does_not_answer_is_not_waited_for, the_report_is_that_of_report)
+            the_fits_need_no_rights, completeness_and_cost_are_told, who_does_not_answer_is_not_waited_for,
+            the_report_is_that_of_report)
