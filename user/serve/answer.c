@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -106,6 +107,14 @@ static int begin(struct sj_daemon *d, struct sj_err *err)
     return 0;
 }
 
+/* What is sent is in the other process now: whole pages of it go, so that the two do not hold the answer twice. */
+static void give_back(char *p, size_t n)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)p % page) % page;
+    if (n >= skip + page)
+        madvise(p + skip, (n - skip) / page * page, MADV_DONTNEED);
+}
+
 static int send_piece(struct sj_daemon *d, struct sj_err *err)
 {
     struct sj_answers *a = &d->answers;
@@ -113,6 +122,7 @@ static int send_piece(struct sj_daemon *d, struct sj_err *err)
     uint16_t flags = n == left ? SJ_MSG_LAST : 0;
     if (sj_channel_send(d->channel, SJ_MSG_BODY, flags, a->id, a->body.buf + a->sent, n, err))
         return -1;
+    give_back(a->body.buf + a->sent, n);
     a->sent += n;
     if (flags)
         sj_daemon_forget_answers(d);
