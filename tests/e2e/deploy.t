@@ -35,7 +35,9 @@ def the_example_is_right(t):
     os.mkdir(folder)
     with open(EXAMPLE, encoding="utf-8") as file:
         everything = re.sub(r"^#((?:  )*\S)", r"\1", file.read(), flags=re.M)
-    files = {"sojourn.yaml": everything, "web.yml": "basic_auth_users: {}\n", "webhook.json": '{"text": "{{ $name }}"}\n'}
+    files = {"sojourn.yaml": everything, "web.yml": "basic_auth_users: {}\n", "webhook.json": '{"text": "{{ $name }}"}\n',
+             "chat.url": "http://127.0.0.1:9000/chat\n", "alertmanager.token": "a\n", "pagerduty.key": "b\n",
+             "webhook.password": "c\n"}
     for name, text in files.items():
         with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
             file.write(text)
