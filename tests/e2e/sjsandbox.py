@@ -21,9 +21,9 @@ USER = 61184  # the first of those that DynamicUser= takes
 libc = ctypes.CDLL(None, use_errno=True)
 seccomp = ctypes.CDLL("libseccomp.so.2")
 
-# For the service manager, not for the process.
+# For the service manager, not for the process; or for kernels before 5.11, where tests/vm/unit.t has a real manager.
 MANAGER = {"Type", "ExecStart", "ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "WatchdogSec",
-           "TimeoutStartSec", "StateDirectoryMode", "TasksMax", "KeyringMode", "RemoveIPC"}
+           "TimeoutStartSec", "StateDirectoryMode", "TasksMax", "KeyringMode", "RemoveIPC", "LimitMEMLOCK"}
 # What is a file system of its own, or is missing, in root() below.
 MOUNTS = {"ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes", "PrivateDevices": "yes", "ProcSubset": "pid",
           "ProtectKernelTunables": "yes", "ProtectControlGroups": "yes", "PrivateMounts": "yes",

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2317 # functions are called by name, by await
 #
 # What is done with deploy/sojourn.service where systemd is the first process: results go into files of /results, and
 # then over the second serial line. Judges nothing: unit.t does. sh, sed and the like are busybox's.
@@ -22,15 +22,29 @@ await() {
     done
 }
 is_active() { [ "$(systemctl is-active sojourn)" = active ]; }
-is_new() { is_active && [ "$(main_pid)" != "$old" ]; }
+is_new() {
+    now=$(main_pid)
+    [ "$now" != 0 ] && [ "$now" != "$old" ] && is_active
+}
 is_reloaded() { wget -qO- $url/metrics | grep -q "^sojourn_config_last_reload_successful $1\$" && is_active; }
 is_counted() { [ "$(counted)" = "$1" ]; }
 counted() { wget -qO- $url/metrics | sed -n 's/^sojourn_requests_total{service_name="sjvm-client".* //p'; }
 ask() { load client --name sjvm-client --connect "$(cat $results/address)" --requests "$1" --connections 3; }
 attached() { bpftool -j link >"$results/$1"; }
 
+finish() {
+    step end
+    stty -F /dev/ttyS1 raw 2>/dev/null
+    tar -c -C $results . | gzip -1 | base64 >/dev/ttyS1
+    echo end >/dev/ttyS1
+    sync
+    poweroff -f
+    exit
+}
+
 step started
 unit >$results/started
+is_active || finish
 wget -qO- $url/-/ready >/dev/null 2>&1
 echo $? >$results/ready
 pid=$(main_pid)
@@ -78,9 +92,4 @@ wget -qO- $url/-/healthy >/dev/null 2>&1
 echo $? >$results/gone
 pidof sojourn >$results/left
 attached links-left
-step end
-stty -F /dev/ttyS1 raw 2>/dev/null
-tar -c -C $results . | gzip -1 | base64 >/dev/ttyS1
-echo end >/dev/ttyS1
-sync
-poweroff -f
+finish
