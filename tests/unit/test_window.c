@@ -198,10 +198,37 @@ static void short_memory_makes_it_shorter(void **state)
         assert_true(n >= 1 && n <= (i < 60 ? i : 60));
         assert_int_equal(m.tally.max_ns, i * S); /* the newest is never the one that goes */
         assert_true(m.budget.used <= m.budget.limit);
+        /* And it knows how long it still is: one request a second stays one request a second. */
+        assert_int_equal(m.w->covered_ns, n * S);
+        assert_int_equal(sj_window_filled(m.w, m.now_ns, S), n == 60);
     }
     assert_true(m.budget.refused > 0);
     m.budget.limit = 1;
     assert_null(sj_window_new(&m.room, S, S, (struct sj_tracks){0}, 0));
+    unmake(&m);
+}
+
+/* A window that gets no memory at all is one of which nothing is known, not one without requests. */
+static void no_memory_is_no_knowledge(void **state)
+{
+    (void)state;
+    struct made m;
+    make(&m, 3 * S, S, (struct sj_tracks){SJ_TALLY_TOTAL, 0});
+    m.budget.limit = m.budget.used;
+    for (int i = 0; i < 10; i++) {
+        add(&m, 10, 0, S);
+        assert_int_equal(tick(&m, S), 0);
+        assert_false(sj_window_filled(m.w, m.now_ns, S));
+        assert_int_equal(m.w->covered_ns, 0);
+    }
+    assert_int_equal(m.budget.refused, 10);
+    m.budget.limit = 1 << 20;
+    for (int i = 1; i <= 5; i++) {
+        add(&m, 10, 0, S);
+        assert_int_equal(tick(&m, S), 10 * (i < 3 ? i : 3));
+        assert_int_equal(m.w->covered_ns, (i < 3 ? i : 3) * S);
+        assert_int_equal(sj_window_filled(m.w, m.now_ns, S), i >= 3);
+    }
     unmake(&m);
 }
 
@@ -257,6 +284,7 @@ int main(void)
         cmocka_unit_test(long_windows_go_on_in_sixtieths),
         cmocka_unit_test(what_a_window_knew_it_forgets),
         cmocka_unit_test(short_memory_makes_it_shorter),
+        cmocka_unit_test(no_memory_is_no_knowledge),
         cmocka_unit_test(stages_are_kept_where_rules_ask_for_them),
         cmocka_unit_test(turns_without_detail_are_requests_without_errors),
     };

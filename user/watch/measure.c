@@ -37,10 +37,10 @@ static uint64_t measure(const struct sj_condition *c, const struct sj_tally *t, 
         *value = (double)t->errors / (double)t->detailed;
         return t->detailed;
     case SJ_MEASURE_RATE:
-        *value = (double)t->requests / covered_s;
+        *value = covered_s > 0 ? (double)t->requests / covered_s : NAN;
         break;
     case SJ_MEASURE_ERROR_RATE:
-        *value = (double)t->errors / covered_s;
+        *value = covered_s > 0 ? (double)t->errors / covered_s : NAN;
         break;
     case SJ_MEASURE_REQUESTS:
         *value = (double)t->requests;

@@ -71,6 +71,14 @@ static void drop_oldest(struct sj_window *w)
     w->changed = true;
 }
 
+/* For want of memory: the window is not known any more from where that one began. */
+static void lose_oldest(struct sj_window *w)
+{
+    w->torn = w->torn || w->head == w->open;
+    drop_oldest(w);
+    w->born_ns = w->head < w->end ? head_at(w, w->head).start_ns : w->open_ns;
+}
+
 static void move_to_front(struct sj_window *w)
 {
     if (w->head == 0)
@@ -107,26 +115,25 @@ static bool grow(const struct sj_window_room *room, struct sj_window *w, uint32_
     return true;
 }
 
-static int append(const struct sj_window_room *room, struct sj_window *w, const struct sj_tally *t)
+static void append(const struct sj_window_room *room, struct sj_window *w, const struct sj_tally *t)
 {
     uint32_t bytes = (uint32_t)sj_tally_encode(t, w->tracks, room->bytes);
     const struct head h = {w->open_ns, bytes, 0};
     uint32_t n = (uint32_t)sizeof(h) + bytes;
-    while (!grow(room, w, n)) {
+    if (!grow(room, w, n)) {
         room->budget->refused++;
-        if (w->size >= n) {
-            while (w->size - (w->end - w->head) < n)
-                drop_oldest(w);
-            move_to_front(w);
-            break;
+        if (w->size < n) {
+            w->torn = true;
+            return;
         }
-        return w->size ? 0 : -ENOMEM;
+        while (w->size - (w->end - w->head) < n)
+            lose_oldest(w);
+        move_to_front(w);
     }
     memcpy(w->records + w->end, &h, sizeof(h));
     memcpy(w->records + w->end + sizeof(h), room->bytes, bytes);
     w->end += n;
     w->changed = true;
-    return 0;
 }
 
 static int add_record(const struct sj_window *w, uint32_t at, struct sj_tally *t)
@@ -140,7 +147,9 @@ int sj_window_add(const struct sj_window_room *room, struct sj_window *w, const 
     sj_tally_clear(room->tally);
     if (sj_tally_add(room->tally, w->tracks, cell, counted) < 0)
         return -ENOMEM;
-    return room->tally->requests ? append(room, w, room->tally) : 0;
+    if (room->tally->requests)
+        append(room, w, room->tally);
+    return 0;
 }
 
 /* One record of the open slot's, so that a slot takes the same memory however many slices came. */
@@ -153,7 +162,8 @@ static int join_open(const struct sj_window_room *room, struct sj_window *w)
         if (add_record(w, at, room->tally) < 0)
             return -ENOMEM;
     w->end = w->open;
-    return append(room, w, room->tally);
+    append(room, w, room->tally);
+    return 0;
 }
 
 /* What a busy time has needed is given back after it. */
@@ -202,6 +212,10 @@ int sj_window_close(const struct sj_window_room *room, struct sj_window *w, int6
     const int64_t oldest = now_ns - w->over_ns - slack;
     if (join_open(room, w) < 0)
         return -ENOMEM;
+    if (w->torn) {
+        w->born_ns = now_ns;
+        w->torn = false;
+    }
     w->covered_ns = now_ns - start_of(room->ticks, w, oldest, interval_ns);
     /* The newest slot stays, even if it began before the window: there was no evaluation for long. */
     while (w->head < w->end && w->head != w->open && head_at(w, w->head).start_ns < oldest)

@@ -34,6 +34,7 @@ struct sj_window {
     uint32_t end;
     uint32_t size;
     bool changed; /* since the latest sum */
+    bool torn;    /* requests of the open slot found no memory */
     bool rates;   /* some rule asks for events per time, which change with the length covered */
 };
 
@@ -59,7 +60,10 @@ void sj_window_free(const struct sj_window_room *room, struct sj_window *w);
 /* An empty window is of the time from now on. */
 void sj_window_begin(struct sj_window *w, int64_t now_ns);
 
-/* Adds to the open slot. Where memory is short the oldest records give way, which is counted. 0 or -ENOMEM. */
+/*
+ * Adds to the open slot. Where the budget is short the oldest records give way, or the new ones are left out; that is
+ * counted, and the window is known from then on only. 0, or -ENOMEM for scratch memory.
+ */
 int sj_window_add(const struct sj_window_room *room, struct sj_window *w, const struct sj_cell *cell,
                   const struct sj_hist *counted);
 
