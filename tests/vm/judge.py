@@ -166,6 +166,9 @@ def rights(r):
     got = sum(s["requests"] for s in services(report, role="server"))
     r.expect(got == AFTER_DROP, f"least rights: {got} of {AFTER_DROP} requests")
     r.expect(report.get("completeness", {}).get("lost") == 0, f"least rights: {report.get('completeness')}")
+    if r.text("release").startswith("5.10."):
+        r.expect(r.text("limited.status").strip() == "77" and "ulimit -l" in r.text("limited.err"),
+                 f"a limit of locked memory: {r.text('limited.status')} {r.text('limited.err')}")
     told = without_rights(r, "rights")
     r.notes.append("rights after attaching: " + (f"CAP_BPF in {', '.join(told)}" if told else "none"))
 

@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -174,6 +175,14 @@ int sj_kernel_explain_load(int error, unsigned cpus, unsigned log_bytes, struct 
     if (log_bytes >= 64U << 20)
         return sj_fail(err, EX_OSERR, "the kernel refuses buffers of %u MiB for each of %u CPUs: try a smaller --ring",
                        log_bytes >> 20, cpus);
+    struct rlimit locked;
+    if (error == EPERM && have_rights() && !getrlimit(RLIMIT_MEMLOCK, &locked) && locked.rlim_cur != RLIM_INFINITY)
+        return sj_fail(
+            err, EX_NOPERM,
+            "the kernel refused the BPF programs although the rights are there: before Linux 5.11 their "
+            "memory counts as locked, of which %llu KiB are allowed (ulimit -l, LimitMEMLOCK=); from then on "
+            "a security policy forbids it; lockdown is %s",
+            (unsigned long long)locked.rlim_cur / 1024, sj_kernel_lockdown());
     if ((error == EPERM || error == EACCES) && have_rights())
         return sj_fail(err, EX_NOPERM,
                        "the kernel refused the BPF programs (%s) although the rights are there: a security policy "
