@@ -5,11 +5,11 @@ import http.server
 import json
 import os
 import re
-import threading
 import urllib.error
 import urllib.parse
 import urllib.request
 
+import sjdaemon
 import sjtest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -76,7 +76,7 @@ class Prometheus(sjtest.Service):
         return sjtest.await_true(lambda: (found := self.number(expression)) is not None and [found], expression)[0]
 
 
-class OnlyText:
+class OnlyText(sjdaemon.Http):
     """Hands a daemon's metrics on as the classic text, whatever is asked for."""
 
     def __init__(self, daemon):
@@ -92,18 +92,7 @@ class OnlyText:
             def log_message(self, *_):
                 pass
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.handle_error = lambda *_: None  # one of the two has ended
-        self.port = self.server.server_address[1]
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 def scrape(port, accept):
