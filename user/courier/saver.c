@@ -24,7 +24,7 @@ struct sj_saver {
     struct sj_state_dir *dir;
     struct sj_saver_hooks hooks;
     bool changed[SJ_STATE_MAX_], busy[SJ_STATE_MAX_];
-    bool failed[SJ_STATE_MAX_]; /* its last save */
+    bool failed[SJ_STATE_MAX_]; /* its last save, or there was none for that */
     uint64_t not_before_ns;     /* after a failure */
     uint64_t told_ns;           /* when that was told; 0: all is well */
     uint64_t errors;
@@ -136,10 +136,13 @@ void sj_saver_cannot(struct sj_saver *s)
 void sj_saver_touch(struct sj_saver *s, enum sj_state_kind kind)
 {
     s->changed[kind] = true;
-    if (sj_mono_ns() < s->not_before_ns) /* the disk is known not to work: nobody waits for it */
-        s->hooks.saved(s->hooks.ctx, kind, false);
-    else
+    if (sj_mono_ns() >= s->not_before_ns) {
         begin(s, kind);
+        return;
+    }
+    /* The disk is known not to work: nobody waits for it. */
+    s->failed[kind] = true;
+    s->hooks.saved(s->hooks.ctx, kind, false);
 }
 
 void sj_saver_tick(struct sj_saver *s)
