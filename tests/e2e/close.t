@@ -7,7 +7,7 @@ import socket
 import struct
 
 import sjtest
-from sjtest import median, ns
+from sjtest import ns, quantile
 
 N = 1009
 NAME = f"cls{os.getpid()}"  # AF_UNIX has no port to filter by
@@ -24,17 +24,22 @@ def filter_of(server):
 
 
 def full_latency(t, name, role, lines, log, least):
-    """None was faster than it can be, and the median is the server's own."""
-    t.all([line for line in lines if ns(line["total"]) < least],
-          f"{name}, {role}: none is faster than {least / MS:g} ms")
+    """
+    None was faster than it can be, and the lower quartile is the server's own: a thread that loses its CPU right behind
+    a call reads its clock late, and that may be most of them.
+    """
+    # A unix socket does not say when it took the request: a client that loses its CPU within send begins late.
+    late = len(lines) // 50 if role == "client" and name.startswith("unix") else 0
+    t.at_most(len([line for line in lines if ns(line["total"]) < least]), late,
+              f"{name}, {role}: none is faster than {least / MS:g} ms")
     t.all([line for line in lines if sum(map(ns, line["stages"].values())) != ns(line["total"])],
           f"{name}, {role}: the stages sum to the total")
-    served = median([entry["done_ns"] - entry["recv_ns"] for entry in log])
-    took = median([ns(line["total"]) - ns(line["stages"].get("queue", 0)) for line in lines])
+    served = quantile([entry["done_ns"] - entry["recv_ns"] for entry in log], 0.25)
+    took = quantile([ns(line["total"]) - ns(line["stages"].get("queue", 0)) for line in lines], 0.25)
     if role == "server":
-        t.near(took, served, 0.02, 100_000, f"{name}, {role}: the median is what the server knows")
+        t.near(took, served, 0.02, 100_000, f"{name}, {role}: a quarter is as short as the server knows")
     else:
-        t.at_least(took, served - 100_000, f"{name}, {role}: the median is no less than what the server knows")
+        t.at_least(took, served - 100_000, f"{name}, {role}: a quarter is no shorter than the server knows")
 
 
 def answered(t, name, listen, server, client, least, model="thread", errors=0):

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import sjtest
-from sjtest import median, ns
+from sjtest import median, ns, quantile
 
 MS = 1_000_000
 NAME = f"stg{os.getpid()}"  # AF_UNIX has no port to filter by
@@ -96,15 +96,19 @@ def traced(t, name, server, client, requests, log=False, listen="127.0.0.1:0", p
 
 
 def near_truth(t, name, pairs, what, measured, truth, relative=0.02, absolute=100_000):
-    """Each request against its own truth: the median difference within 2 % of the median truth or 100 us."""
+    """
+    Each request against its own truth: the middle half of the differences is not all beyond 2 % of the median truth or
+    100 us. A wrong account is wrong in all of them; what a busy machine puts between two clocks it puts in many.
+    """
     if not pairs:
         return
     got = [measured(*times(line)) for line, _ in pairs]
     true = [truth(entry) for _, entry in pairs]
     margin = max(relative * median(true), absolute)
-    t.between(median([g - e for g, e in zip(got, true)]), -margin, margin,
-              f"{name}: {what} as the server knows it, {median(true) / MS:.3f} ms",
-              measured=f"median {median(got)} ns", truth=f"median {median(true)} ns")
+    off = [g - e for g, e in zip(got, true)]
+    low, high = quantile(off, 0.25), quantile(off, 0.75)
+    t.ok(low <= margin and high >= -margin, f"{name}: {what} as the server knows it, {median(true) / MS:.3f} ms",
+         differences=f"{low} to {high} ns, of {margin} ns", measured=f"median {median(got)} ns")
 
 
 def absent(t, name, pairs, stages=("busy", "handoff"), causes=()):

@@ -10,8 +10,11 @@ import sys
 import time
 
 import sjtest
-from sjtest import median, ns
+from sjtest import median, ns, quantile
 
+# By the low ones times are compared: a thread that loses its CPU right behind a call reads its clock late, and that may
+# be most of them.
+LOW = 0.25
 MS = 1_000_000
 TRANSPORTS = ("tcp", "127.0.0.1:0"), ("unix", "unix:{}")
 
@@ -300,11 +303,6 @@ def asked_in_pieces(t):
             in_pieces(t, f"{transport}, {name}", listen, n, client, sending)
 
 
-def low(values):
-    """The lower quartile."""
-    return sorted(values)[len(values) // 4] if values else None
-
-
 def in_pieces(t, name, listen, n, client, sending):
     mine = f"trp{os.getpid()}"
     with sjtest.Server("--sleep", "4ms", "--name", mine, listen=listen_on(listen), log=True) as server:
@@ -318,18 +316,18 @@ def in_pieces(t, name, listen, n, client, sending):
         kinds = {(line["protocol"], line.get("operation"), line.get("status"), line["error"]) for line in lines}
         t.equal((len(lines), kinds), (n, {("http", f"{method} /x/:id", "200", False)}), f"{name}: {n} as {role}")
         check_sums(t, f"{name}, {role}", lines)
-        t.all([line for line in lines if ns(line["total"]) < (sending + 4) * MS],
-              f"{name}: at least {sending + 4} ms from end to end as {role}")
+        late = n // 20 if role == "client" and server.unix else 0  # who loses the CPU within send begins late
+        t.at_most(len([line for line in lines if ns(line["total"]) < (sending + 4) * MS]), late,
+                  f"{name}: at least {sending + 4} ms from end to end as {role}")
         body = client[client.index("--body") + 1] if "--body" in client else 0
         t.all([line for line in lines if line["bytes_in" if role == "server" else "bytes_out"] < body],
               f"{name}: all of its bytes as {role}")
-    # The low ones of both: a thread that loses its CPU right behind a call reads its clock late, and that may be most.
-    asked = low([entry["end_ns"] - entry["start_ns"] for entry in load.log()])
-    t.near(low([ns(line["total"]) for line in m.select(role="client")]), asked, 0.02, 500_000,
+    asked = quantile([entry["end_ns"] - entry["start_ns"] for entry in load.log()], LOW)
+    t.near(quantile([ns(line["total"]) for line in m.select(role="client")], LOW), asked, 0.02, 500_000,
            f"{name}: the total as the client knows it")
-    served = low([entry["done_ns"] - entry["recv_ns"] for entry in server.log()])
-    t.near(low([ns(line["total"]) - ns(line["stages"]["queue"]) for line in m.select(role="server")]), served,
-           0.02, 200_000, f"{name}: from the first recv on as the server knows it")
+    served = quantile([entry["done_ns"] - entry["recv_ns"] for entry in server.log()], LOW)
+    t.near(quantile([ns(line["total"]) - ns(line["stages"]["queue"]) for line in m.select(role="server")], LOW),
+           served, 0.02, 200_000, f"{name}: from the first recv on as the server knows it")
     if sending and lines:
         if "--expect-continue" not in client:
             t.at_least(min(ns(line["stages"]["send"]) for line in lines), sending * MS,
