@@ -23,7 +23,7 @@ TEMPLATE = """{
 
 # What each path does with the first, second ... attempt to tell of a change. The last one settles it.
 SCRIPTS = {
-    "/plain": [ok],
+    "/plain": [reply(202)],
     "/template": [reply(204)],
     "/overload": [reply(429, "slowly", Retry_After="3"), reply(429), ok],
     "/broken": [reply(500, "it stumbled"), reply(503), reply(502), ok],
@@ -43,6 +43,8 @@ PAGERDUTY = {
     "/overload/v2/enqueue": [reply(429), reply(202)],
     "/broken/v2/enqueue": [reply(500), reply(503), reply(202)],
     "/refuses/v2/enqueue": [reply(400, '{"status":"invalid event","errors":["no such key"]}')],
+    "/hangs/v2/enqueue": [sjworld.hang, reply(202)],
+    "/closes/v2/enqueue": [raw(b""), raw(b"HTTP/1.1 20"), reply(202)],
 }
 
 
@@ -60,8 +62,12 @@ def webhooks(world, template):
 
 
 def pagerduties(world, key):
-    urls = [world.url + path.removesuffix("/v2/enqueue") for path in PAGERDUTY]
-    return "".join(f"  - pagerduty: {{name: pd{i}, routing_key_file: {key}, url: \"{url}\"}}\n" for i, url in enumerate(urls))
+    lines = []
+    for i, path in enumerate(PAGERDUTY):
+        limit = ", timeout: 1s" if path.startswith("/hangs") else ""
+        url = world.url + path.removesuffix("/v2/enqueue")
+        lines.append(f"  - pagerduty: {{name: pd{i}, routing_key_file: {key}, url: \"{url}\"{limit}}}\n")
+    return "".join(lines)
 
 
 def the_documents(t, world):
@@ -112,7 +118,8 @@ def the_answers(t, world, d):
         t.equal(said, [1, 1], f"{name}: what is refused for good is said to be", said=d.process.err())
     for name, why in {"overload": "it answered 429: slowly", "broken": "it answered 500: it stumbled",
                       "closes": "it closed the connection without an answer", "moved": "it answered 302",
-                      "worse": "it answered 503: yyyy", "hangs": "no answer in time"}.items():
+                      "worse": "it answered 503: yyyy", "hangs": "no answer in time", "pd4": "no answer in time",
+                      "pd5": "it closed the connection without an answer"}.items():
         t.at_least(len(d.said(f"{name} (http://", why, "it is tried again")), 1, f"{name}: it is told why it is tried again",
                    said=d.process.err())
     t.ok("\x1b" not in d.process.err() and "\0" not in d.process.err(), "what they answer does nothing to a terminal")
