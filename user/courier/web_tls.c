@@ -164,8 +164,9 @@ SSL *sj_client_tls(SSL_CTX *context, const char *host)
         return NULL;
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    void *name = (void *)(uintptr_t)host; /* the macro would cast const away, which clang minds */
     int ok = is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, host)
-                        : X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+                        : X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
     if (ok)
         return ssl;
     SSL_free(ssl);
