@@ -7,6 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/* What is quoted may be anything, also lines of a file and what moves a terminal's cursor. */
+static void make_line(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            *text = ' ';
+}
+
 void sj_err_set(struct sj_err *err, int status, const char *fmt, ...)
 {
     if (!err)
@@ -15,6 +23,7 @@ void sj_err_set(struct sj_err *err, int status, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
+    make_line(err->text);
     err->status = status;
 }
 
@@ -33,6 +42,7 @@ void sj_err_prefix(struct sj_err *err, const char *fmt, ...)
     snprintf(whole + used, sizeof(whole) - used, ": %s", err->text);
     memcpy(err->text, whole, sizeof(err->text) - 1);
     err->text[sizeof(err->text) - 1] = '\0';
+    make_line(err->text);
 }
 
 void sj_err_read(struct sj_err *err, const char *path, int error)

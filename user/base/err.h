@@ -5,7 +5,8 @@
 
 /*
  * Why an operation failed, ready to be shown: library code fills it, the command prints it once.
- * The text is one line without a newline; it names the cause and, where there is one, the remedy.
+ * The text is one line, whatever it quotes: blanks are in the place of control characters. It names the cause and,
+ * where there is one, the remedy.
  */
 struct sj_err {
     int status; /* the exit status this failure deserves: one of sysexits.h */
