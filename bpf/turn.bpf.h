@@ -232,13 +232,14 @@ static __always_inline void tell_turn(struct event *e, const struct user_buffer 
     struct sj_rec_turn *r = e->turn;
     __u64 at = r->h.flags & SJ_F_SWITCHED ? sizeof(struct sj_waits) : 0;
     if (!e->room) {
-        if (!count_turn(overflow_who(c), c->pipelined, c->last - c->t0, c->comm[0], c->comm[1])) {
+        __u64 total = c->last - r->t[0];
+        if (!count_turn(overflow_who(c), c->pipelined, total, c->comm[0], c->comm[1])) {
             e->k->lost++;
             return;
         }
         e->k->counted_only++;
         c->counted = 1;
-        c->counted_ns = c->last - c->t0;
+        c->counted_ns = total;
         return;
     }
     if (r->ask_captured) {
@@ -344,7 +345,15 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     }
     c->pipelined = 1;
     c->counted = 0;
-    fill_turn(e, &ask, stamp, readable > before ? readable : stamp);
+    if (readable <= before)
+        readable = stamp;
+    /* Nobody claims a further answer: another thread may be beginning the next turn, whose times are not this one's. */
+    __u64 latest = e->receive ? readable : stamp;
+    if (ask.t1 > latest)
+        ask.t1 = latest;
+    if (ask.t0 > ask.t1)
+        ask.t0 = ask.t1;
+    fill_turn(e, &ask, stamp, readable);
     e->turn->h.flags |= SJ_F_CONTINUED;
     if (!e->receive)
         e->turn->t[3] = before;
