@@ -18,7 +18,7 @@ static __always_inline struct tcp_sock *tcp_of(struct sock *sk)
 /* The inode number of its network namespace. */
 static __always_inline __u32 netns_of(struct sock *sk)
 {
-    struct net *net = READ(sk, __sk_common.skc_net.net);
+    struct net *net = READ(as_type(sk, struct sock), __sk_common.skc_net.net);
     return READ(net, ns.inum);
 }
 

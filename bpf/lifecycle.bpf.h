@@ -107,7 +107,7 @@ static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newst
      * A client that half-closed goes straight to TIME_WAIT with the answer unread. (The FIN lies in the queue too until
      * the end of file was read; who closes with unread data has emptied it before.)
      */
-    bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && READ(sk, sk_socket) &&
+    bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && READ(as_type(sk, struct sock), sk_socket) &&
                          READ(sk, sk_receive_queue.qlen) &&
                          (oldstate == FIN_WAIT1 || oldstate == FIN_WAIT2 || oldstate == CLOSING);
     if (unread_answer || (!closed_here && (READ(sk, sk_lock.owned) || answer_moves(c, tp)))) {
