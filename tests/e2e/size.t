@@ -17,6 +17,7 @@ CONNECTIONS = 10000
 REQUESTS = 1_000_000
 RSS_MOST = 20 << 20
 PROGRAM_MOST = 5 << 20
+VERIFIED_MOST = 120_000  # instructions, of all programs of one set together
 
 
 def memory(pid):
@@ -113,7 +114,8 @@ def first_request(server):
 
 
 def starts_fast(t):
-    """With a client that asks all the time. The clock also sees what else the machine is doing; the CPU time hardly."""
+    """With a client that asks all the time. How long it takes is told, for `make bench` to judge: what is asserted is the
+    kernel's work, of which most of a start consists, in the one unit that no other load changes."""
     with sjtest.Server("--model", "thread") as server:
         asking = sjtest.Client(server, "--duration", "60s", "--gap", "2ms")
         time.sleep(0.3)
@@ -125,8 +127,11 @@ def starts_fast(t):
     t.diag("from exec to the end of the first request that is measured, ms: " + ", ".join(f"{ms:.0f}" for ms in first))
     t.diag("CPU time of a start and an end, ms: " + ", ".join(f"{ms:.0f}" for ms in cpu))
     t.diag(f"median {sjtest.median(first):.0f} ms; the aim is 300 ms on a machine that has nothing else to do")
-    t.at_most(first[0], 3000, "the first request is measured soon after exec (ms)")
-    t.at_most(cpu[0], 300, "and a start takes no more CPU time than that aim allows (ms)")
+    for name in ("socket", "syscall"):
+        told = sjtest.run([f"{sjtest.BUILD}/tools/verifier", f"{sjtest.BUILD}/bpf/{name}.bpf.o"])
+        verified = {program: int(n) for program, n in re.findall(r"^verified \S+ (\S+) (-?\d+)$", told, re.M)}
+        t.between(sum(verified.values()), 1, VERIFIED_MOST,
+                  f"{name}: the kernel verifies the programs of a start in few instructions", verified=verified)
 
 
 def is_small(t):

@@ -15,7 +15,8 @@ import time
 import traceback
 
 SOJOURN = os.environ.get("SOJOURN", "build/sojourn")
-LOAD = os.environ.get("SOJOURN_LOAD") or os.path.join(os.environ.get("B", "build"), "tools/load")
+BUILD = os.environ.get("B", "build")
+LOAD = os.environ.get("SOJOURN_LOAD") or os.path.join(BUILD, "tools/load")
 STARTUP = 30.0  # seconds that a program may take to be ready; the machine may be busy
 
 _scratch = None

@@ -8,7 +8,7 @@ import random
 
 import sjtest
 
-PLAY = os.path.join(os.environ.get("B", "build"), "tools/play")
+PLAY = os.path.join(sjtest.BUILD, "tools/play")
 BOOT = 6000 * 10**9  # where every slot of a ring begins
 EPOCH = 1795338000 * 10**9
 

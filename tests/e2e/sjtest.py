@@ -23,15 +23,15 @@ import os
 import signal
 import time
 
-from sjbase import (LOAD, SOJOURN, STARTUP, Failed, Process, Service, Test, Threads, accepts, await_true, clean_up,
-                    free_port, have, main, median, need_root, ns, one_line, quantile, read_ndjson, run, scratch,
+from sjbase import (BUILD, LOAD, SOJOURN, STARTUP, Failed, Process, Service, Test, Threads, accepts, await_true,
+                    clean_up, free_port, have, main, median, need_root, ns, one_line, quantile, read_ndjson, run, scratch,
                     skip_all, stop, talk, temp)
 from sjservers import Nginx, Postgres, Redis
 
-__all__ = ["LOAD", "PROBE_SET", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres", "Process", "Redis",
-           "Server", "Service", "Test", "Threads", "accepts", "await_true", "clean_up", "client", "free_port", "have",
-           "main", "median", "need_root", "ns", "one_line", "quantile", "read_ndjson", "run", "scratch", "skip_all",
-           "stop", "talk", "temp"]
+__all__ = ["BUILD", "LOAD", "PROBE_SET", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres",
+           "Process", "Redis", "Server", "Service", "Test", "Threads", "accepts", "await_true", "clean_up", "client",
+           "free_port", "have", "main", "median", "need_root", "ns", "one_line", "quantile", "read_ndjson", "run",
+           "scratch", "skip_all", "stop", "talk", "temp"]
 
 
 # Which probe set measures; empty: the one that sojourn chooses.
