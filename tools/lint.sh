@@ -125,9 +125,14 @@ check_rooms() {
     own_c | grep '^user/' | grep -vE '^user/(probe|collect)/' |
         forbid '^#[[:space:]]*include.*(<bpf/|\.skel\.h)' 'only user/probe and user/collect know libbpf:' || bad=1
     own_c | grep -E '^user/(model|decode|watch)/' |
-        forbid '\b(time|clock_gettime|gettimeofday|fopen|open|socket|f?printf|f?puts|getenv)[[:space:]]*\(' \
+        forbid '\b(time|clock_gettime|sj_(clock|mono|real)_ns|gettimeofday|fopen|open|socket|f?printf|f?puts|getenv)[[:space:]]*\(' \
             'model, decode and watch are pure; time is an argument:' || bad=1
-    own_c | grep -E '^user/(model|decode|watch|series|collect|probe|export)/' |
+    own_c | grep -E '^user/(net|web|notify)/' |
+        forbid '^#[[:space:]]*include "(courier|serve|collect|probe|series|command)' \
+            'net, web and notify know neither of the two processes:' || bad=1
+    own_c | grep -E '^user/net/' |
+        forbid '^#[[:space:]]*include "(web|notify|config)/' 'net is below web and notify:' || bad=1
+    own_c | grep -E '^user/(model|decode|watch|series|collect|probe|export|net|web|notify)/' |
         forbid '\b(stderr|perror|exit|abort)\b' 'a library neither prints nor exits:' || bad=1
     return "$bad"
 }

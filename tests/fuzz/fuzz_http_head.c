@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier/http_client.h"
-#include "courier/http_head.h"
-#include "courier/url.h"
 #include "expect.h"
+#include "net/http_client.h"
+#include "net/url.h"
+#include "web/http_head.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

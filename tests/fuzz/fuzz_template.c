@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier/template.h"
 #include "expect.h"
+#include "notify/template.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier/web_config.h"
 #include "expect.h"
+#include "web/web_config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier/clock.h"
+#include "base/clock.h"
 #include "courier/deliveries.h"
 #include "serve/message.h"
 
 /*
  * A world for the deliveries whose time and disk the test makes, and whose receivers it plays: the functions of
- * courier/notify.h are defined here, and an attempt stays under way until the test answers it.
+ * notify/notify.h are defined here, and an attempt stays under way until the test answers it.
  */
 
 #define DAY_NS (86400 * SJ_SECOND_NS)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier/notice.h"
+#include "notify/notice.h"
 
 /* A notice about an alert whose texts are the worst that JSON can meet, and what is made of it. */
 

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "courier/auth.h"
+#include "web/auth.h"
 
 /* Two users whose hashes are as cheap as bcrypt has them. */
 struct door {

@@ -13,9 +13,9 @@
 
 #include <cmocka.h>
 
+#include "base/files.h"
 #include "config/config.h"
 #include "courier/courier.h"
-#include "courier/files.h"
 #include "own_folder.h"
 #include "probe/rights.h"
 

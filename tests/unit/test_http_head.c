@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "courier/http_head.h"
+#include "web/http_head.h"
 
 /* What was parsed, in memory of just the size of the text, so that the sanitizer sees each byte beyond. */
 struct parsed {

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "courier/template.h"
 #include "made_notice.h"
+#include "notify/template.h"
 
 static struct sj_template *parsed(const char *text)
 {

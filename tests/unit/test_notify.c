@@ -13,10 +13,10 @@
 
 #include <cmocka.h>
 
-#include "courier/clock.h"
-#include "courier/files.h"
-#include "courier/notify_attempt.h"
+#include "base/clock.h"
+#include "base/files.h"
 #include "made_notice.h"
+#include "notify/notify_attempt.h"
 #include "own_folder.h"
 
 /* A receiver that speaks HTTP, in the same event loop, and what it was sent. */

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "courier/files.h"
+#include "base/files.h"
 
 static void a_secret_becomes_a_star(void **state)
 {

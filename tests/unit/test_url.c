@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
-#include "courier/http_client.h"
-#include "courier/url.h"
+#include "net/http_client.h"
+#include "net/url.h"
 
 static void urls_are_taken_apart(void **state)
 {

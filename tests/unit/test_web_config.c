@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "courier/web_config.h"
+#include "web/web_config.h"
 
 #define HASH "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 #define TLS "tls_server_config: {cert_file: c, key_file: k"

@@ -7,9 +7,10 @@
 
 #include <cmocka.h>
 
-#include "courier/web_tls.h"
 #include "made_cert.h"
+#include "net/tls.h"
 #include "own_folder.h"
+#include "web/web_tls.h"
 
 /* A folder with c.pem, its key k.pem, another key o.pem and a file that is none of these. */
 static int make_files(void **state)

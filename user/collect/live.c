@@ -8,9 +8,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "collect/collector.h"
 #include "collect/counted.h"
 #include "collect/ledger.h"
@@ -59,13 +59,6 @@ struct live {
     uint64_t counted_only;
     bool lower_bound;
 };
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * 1000000000ULL + (uint64_t)t.tv_nsec;
-}
 
 static double cpu_seconds(void)
 {
@@ -175,8 +168,8 @@ static void describe(struct live *l)
     snprintf(m->label, sizeof(m->label), "%s", l->opts->label ? l->opts->label : "");
     snprintf(m->probe_set, sizeof(m->probe_set), "%s", sj_probe_set_name(l->probe));
     m->stages = stages;
-    m->start_mono_ns = clock_ns(CLOCK_MONOTONIC);
-    m->start_real_ns = clock_ns(CLOCK_REALTIME);
+    m->start_mono_ns = sj_clock_ns(CLOCK_MONOTONIC);
+    m->start_real_ns = sj_clock_ns(CLOCK_REALTIME);
 }
 
 /* ---- how it stands ---- */
@@ -343,7 +336,7 @@ static int measure(struct live *l, const struct sj_live_control *control, struct
     l->flushed = start;
     l->expired = start;
     for (;;) {
-        uint64_t now = clock_ns(CLOCK_MONOTONIC);
+        uint64_t now = sj_clock_ns(CLOCK_MONOTONIC);
         if (now >= deadline || control->over(control->ctx))
             return 0;
         if (poll_once(l, control, now, &fill, err))
@@ -385,7 +378,7 @@ static int finish(struct live *l, double cpu_before, struct sj_err *err)
     uint64_t open[SJ_ROLE_SLOTS];
     double fill;
     sj_probe_detach(l->probe);
-    uint64_t end = clock_ns(CLOCK_MONOTONIC);
+    uint64_t end = sj_clock_ns(CLOCK_MONOTONIC);
     if (sj_probe_flush(l->probe, 0, open, err) ||
         sj_collector_poll(&l->collector, UINT64_MAX, on_record, l, &fill, err) ||
         sj_assembler_finish(l->assembler, err) || tell_counted(l, err) || sj_probe_counters(l->probe, &k, err))

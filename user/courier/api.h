@@ -5,8 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "courier/web.h"
 #include "serve/message.h"
+#include "web/web.h"
 
 /*
  * What the paths of the HTTP server mean. /metrics and /api/v1/report are asked of the collector: at most one question

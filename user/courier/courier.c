@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/files.h"
 #include "command.h"
-#include "courier/clock.h"
 #include "courier/courier_state.h"
-#include "courier/files.h"
 
 #define STOP_S 2 /* how long deliveries may take when the program ends */
 

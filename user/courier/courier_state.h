@@ -6,8 +6,8 @@
 #include "courier/api.h"
 #include "courier/courier.h"
 #include "courier/deliveries.h"
-#include "courier/resolver.h"
 #include "courier/saver.h"
+#include "net/resolver.h"
 
 /* What the files of the courier itself share. */
 struct courier {

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "command.h"
-#include "courier/clock.h"
 #include "courier/deliveries_state.h"
 #include "serve/message.h"
 

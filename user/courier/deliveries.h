@@ -5,7 +5,7 @@
 #include <stdint.h>
 
 #include "base/out.h"
-#include "courier/notify.h"
+#include "notify/notify.h"
 #include "status.h"
 
 /*

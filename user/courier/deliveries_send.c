@@ -5,8 +5,8 @@
 #include <string.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "command.h"
-#include "courier/clock.h"
 #include "courier/deliveries_state.h"
 
 #define PAUSE_NS (60 * SJ_SECOND_NS)           /* between tries, at most */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <sysexits.h>
 
+#include "base/clock.h"
 #include "command.h"
-#include "courier/clock.h"
 
 #define RETRY_NS (5 * SJ_SECOND_NS)
 #define AGAIN_NS (600 * SJ_SECOND_NS)

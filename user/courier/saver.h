@@ -5,7 +5,7 @@
 
 #include "base/out.h"
 #include "courier/state_file.h"
-#include "courier/worker.h"
+#include "net/worker.h"
 
 /*
  * Keeps the state on disk up to date: in a thread of its own, each file again when it has changed, the newest state

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/files.h"
 #include "command.h"
 #include "courier/courier_state.h"
-#include "courier/files.h"
-#include "courier/web_tls.h"
+#include "web/web_tls.h"
 
 #define BACKLOG 1024
 /* What an answer that is not read may cost the kernel; left to itself it would give megabytes. */

@@ -12,11 +12,11 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "probe/rights.h"
 
-#define SECOND_NS 1000000000ULL
-#define LOOK_NS (3 * SECOND_NS)
-#define AGAIN_NS (60 * SECOND_NS)
+#define LOOK_NS (3 * SJ_SECOND_NS)
+#define AGAIN_NS (60 * SJ_SECOND_NS)
 /* Sooner when a service has got so much larger: a part of what it was. */
 #define GROWTH 4
 

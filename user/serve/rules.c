@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 #include <errno.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "serve/daemon.h"
 
-#define SECOND_NS 1000000000ULL
-#define TELL_AGAIN_NS (60 * SECOND_NS)
-
-static uint64_t clock_ns(clockid_t id)
-{
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * SECOND_NS + (uint64_t)t.tv_nsec;
-}
+#define TELL_AGAIN_NS (60 * SJ_SECOND_NS)
 
 struct sj_now sj_daemon_now(void)
 {
-    return (struct sj_now){.mono_ns = clock_ns(CLOCK_MONOTONIC), .real_ns = clock_ns(CLOCK_REALTIME)};
+    return (struct sj_now){.mono_ns = sj_clock_ns(CLOCK_MONOTONIC), .real_ns = sj_clock_ns(CLOCK_REALTIME)};
 }
 
 static bool wanted(void *ctx, const struct sj_series_id *id)
@@ -89,7 +81,8 @@ int sj_daemon_evaluate(struct sj_daemon *d, struct sj_err *err)
         return -1;
     if (now.mono_ns - d->told_ns >= TELL_AGAIN_NS && sj_daemon_tell_alerts(d, err))
         return -1;
-    bool due = d->state_changed ? now.mono_ns - d->saved_ns >= SECOND_NS : now.mono_ns - d->saved_ns >= TELL_AGAIN_NS;
+    bool due =
+        d->state_changed ? now.mono_ns - d->saved_ns >= SJ_SECOND_NS : now.mono_ns - d->saved_ns >= TELL_AGAIN_NS;
     int left = due ? sj_channel_flush(d->channel, err) : 1;
     /* What does not get through would only be old when it does. */
     return left > 0 ? 0 : left < 0 ? -1 : sj_daemon_save(d, err);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "collect/live.h"
 #include "command.h"
 #include "courier/courier.h"
@@ -21,9 +22,8 @@
 #include "serve/manager.h"
 
 #define MS 1000000ULL
-#define SECOND_NS (1000 * MS)
-#define RESTORE_NS (10 * SECOND_NS)
-#define STOP_NS (5 * SECOND_NS)
+#define RESTORE_NS (10 * SJ_SECOND_NS)
+#define STOP_NS (5 * SJ_SECOND_NS)
 #define LARGE (128 << 10) /* bytes of a block that is given back to the system when it is freed */
 
 static volatile sig_atomic_t sj_stop_serving;
@@ -92,7 +92,7 @@ static int attend(struct sj_daemon *d, uint64_t ns, struct sj_err *err)
         return -1;
     short more = sj_channel_backlog(d->channel) ? POLLOUT : 0;
     struct pollfd p = {.fd = sj_channel_fd(d->channel), .events = (short)(POLLIN | more)};
-    struct timespec t = {.tv_sec = (time_t)(ns / SECOND_NS), .tv_nsec = (long)(ns % SECOND_NS)};
+    struct timespec t = {.tv_sec = (time_t)(ns / SJ_SECOND_NS), .tv_nsec = (long)(ns % SJ_SECOND_NS)};
     int n = ppoll(&p, 1, &t, NULL);
     if (n <= 0)
         return 0;

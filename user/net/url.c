@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/url.h"
+#include "net/url.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

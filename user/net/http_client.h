@@ -5,7 +5,7 @@
 #include <event2/event.h>
 #include <openssl/ssl.h>
 
-#include "courier/url.h"
+#include "net/url.h"
 #include "watch/labels.h"
 
 /* One POST on a connection of its own; names are looked up without waiting. */

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/web.h"
+#include "web/web.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "courier/web_conn.h"
-#include "courier/web_tls.h"
+#include "web/web_conn.h"
+#include "web/web_tls.h"
 
 #define PAUSE_S 1 /* when there are no descriptors left, accepting again at once would only spin */
 #define BURST 32  /* connections accepted before those that have sent something get their turn */

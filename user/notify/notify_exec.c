@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "courier/clock.h"
-#include "courier/notify_attempt.h"
+#include "base/clock.h"
+#include "notify/notify_attempt.h"
 
 /*
  * A command gets the alert on its standard input, which is a file in memory, so that nobody waits for it to be read. It

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/auth.h"
+#include "web/auth.h"
 
 #include <crypt.h>
 #include <openssl/crypto.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/web_config.h"
+#include "web/web_config.h"
 
 #include <openssl/ssl.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include <yaml.h>
 
 #include "base/cleanup.h"
-#include "courier/files.h"
+#include "base/files.h"
 
 #define BCRYPT_SIZE 60
 #define BCRYPT_COST_MAX 15

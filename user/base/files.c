@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/files.h"
+#include "base/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,7 +5,7 @@
 #include <event2/event.h>
 
 #include "config/config.h"
-#include "courier/notice.h"
+#include "notify/notice.h"
 
 /* A receiver of notices: how one message gets to it. When and how often is the business of deliveries. */
 struct sj_notify;

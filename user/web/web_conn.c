@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/web_conn.h"
+#include "web/web_conn.h"
 
 #include <event2/bufferevent_ssl.h>
 #include <stdlib.h>

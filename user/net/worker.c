@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/worker.h"
+#include "net/worker.h"
 
 #include <errno.h>
 #include <pthread.h>

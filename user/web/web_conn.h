@@ -6,9 +6,9 @@
 #include <openssl/ssl.h>
 #include <sys/queue.h>
 
-#include "courier/auth.h"
-#include "courier/http_head.h"
-#include "courier/web.h"
+#include "web/auth.h"
+#include "web/http_head.h"
+#include "web/web.h"
 
 /* What the files of the HTTP server share. */
 enum conn_state {

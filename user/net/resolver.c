@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/resolver.h"
+#include "net/resolver.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

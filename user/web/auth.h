@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-#include "courier/web_config.h"
-#include "courier/worker.h"
+#include "net/worker.h"
+#include "web/web_config.h"
 
 /*
  * Basic authentication. A password is hashed in the worker's thread, since that takes tenths of a second; who was right

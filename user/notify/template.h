@@ -5,7 +5,7 @@
 
 #include "base/err.h"
 #include "base/out.h"
-#include "courier/notice.h"
+#include "notify/notice.h"
 
 /*
  * A JSON document with placeholders {{ $name }}. Inside a string one becomes text, escaped as it must be; elsewhere it

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/http_head.h"
+#include "web/http_head.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -7,8 +7,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
-#include "courier/web_config.h"
-#include "courier/worker.h"
+#include "net/worker.h"
+#include "web/web_config.h"
 
 /*
  * The HTTP server: GET and HEAD, nothing else, with limits on everything that a client can send, hold or delay. What a

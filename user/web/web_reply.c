@@ -4,7 +4,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "courier/web_conn.h"
+#include "web/web_conn.h"
 
 static const char *reason(int status)
 {

@@ -5,9 +5,9 @@
 #include <sys/types.h>
 
 #include "base/out.h"
-#include "courier/http_client.h"
-#include "courier/notify.h"
-#include "courier/template.h"
+#include "net/http_client.h"
+#include "notify/notify.h"
+#include "notify/template.h"
 
 /* What the files of the receivers share. */
 #define SJ_NOTIFY_KEY_SIZE 33

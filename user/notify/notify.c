@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/notify.h"
+#include "notify/notify.h"
 
 #include <openssl/evp.h>
 #include <stdarg.h>
@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "courier/clock.h"
-#include "courier/files.h"
-#include "courier/notify_attempt.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "notify/notify_attempt.h"
 
 #define BATCH 64
 #define PARALLEL 4

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/http_client.h"
+#include "net/http_client.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "courier/clock.h"
-#include "courier/web_tls.h"
+#include "base/clock.h"
+#include "net/tls.h"
 
 #define HEADERS_MAX 16384
 #define BODY_MAX ((size_t)256 << 10)

@@ -1,30 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/web_tls.h"
+#include "web/web_tls.h"
 
-#include <arpa/inet.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "courier/files.h"
-
-char *sj_tls_error(char *text, size_t size)
-{
-    unsigned long code = ERR_get_error();
-    const char *reason = code ? ERR_reason_error_string(code) : NULL;
-    snprintf(text, size, "%s", reason ? reason : "no reason given");
-    ERR_clear_error();
-    return text;
-}
-
-static SSL_CTX *failed(SSL_CTX *context, const char *what, const char *name, struct sj_err *err)
-{
-    char why[128];
-    sj_err_set(err, EX_CONFIG, "%s %s: %s", what, name ? name : "", sj_tls_error(why, sizeof(why)));
-    SSL_CTX_free(context);
-    return NULL;
-}
+#include "base/files.h"
+#include "net/tls.h"
 
 /* RequestClientCert and RequireAnyClientCert take any certificate; the connection is checked for there being one. */
 static int accept_any(int ok, X509_STORE_CTX *store)
@@ -98,7 +80,7 @@ SSL_CTX *sj_web_tls(const struct sj_web_config *config, struct sj_err *err)
     ERR_clear_error();
     SSL_CTX *context = SSL_CTX_new(TLS_server_method());
     if (!context)
-        return failed(NULL, "TLS cannot be used:", NULL, err);
+        return sj_tls_failed(NULL, "TLS cannot be used:", NULL, err);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      (config->prefer_server_ciphers ? SSL_OP_CIPHER_SERVER_PREFERENCE : 0));
@@ -106,69 +88,33 @@ SSL_CTX *sj_web_tls(const struct sj_web_config *config, struct sj_err *err)
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     if (!SSL_CTX_set_min_proto_version(context, config->min_version) ||
         !SSL_CTX_set_max_proto_version(context, config->max_version))
-        return failed(context, "TLS versions", NULL, err);
+        return sj_tls_failed(context, "TLS versions", NULL, err);
     if (config->ciphers && !SSL_CTX_set_cipher_list(context, config->ciphers))
-        return failed(context, "cipher suites", config->ciphers, err);
+        return sj_tls_failed(context, "cipher suites", config->ciphers, err);
     if (config->suites && !SSL_CTX_set_ciphersuites(context, config->suites))
-        return failed(context, "cipher suites", config->suites, err);
+        return sj_tls_failed(context, "cipher suites", config->suites, err);
     if (config->groups && !SSL_CTX_set1_groups_list(context, config->groups))
-        return failed(context, "curves", config->groups, err);
+        return sj_tls_failed(context, "curves", config->groups, err);
     if (sj_file_check(config->cert_file, err) < 0 || sj_file_check(config->key_file, err) < 0 ||
         (config->client_ca_file && sj_file_check(config->client_ca_file, err) < 0)) {
         SSL_CTX_free(context);
         return NULL;
     }
     if (SSL_CTX_use_certificate_chain_file(context, config->cert_file) != 1)
-        return failed(context, "cannot use the certificate in", config->cert_file, err);
+        return sj_tls_failed(context, "cannot use the certificate in", config->cert_file, err);
     if (SSL_CTX_use_PrivateKey_file(context, config->key_file, SSL_FILETYPE_PEM) != 1)
-        return failed(context, "cannot use the key in", config->key_file, err);
+        return sj_tls_failed(context, "cannot use the key in", config->key_file, err);
     if (SSL_CTX_check_private_key(context) != 1)
-        return failed(context, "the key does not belong to the certificate:", config->key_file, err);
+        return sj_tls_failed(context, "the key does not belong to the certificate:", config->key_file, err);
     if (config->client_ca_file) {
         STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(config->client_ca_file);
         if (!names || SSL_CTX_load_verify_locations(context, config->client_ca_file, NULL) != 1) {
             sk_X509_NAME_pop_free(names, X509_NAME_free);
-            return failed(context, "cannot use the authorities in", config->client_ca_file, err);
+            return sj_tls_failed(context, "cannot use the authorities in", config->client_ca_file, err);
         }
         SSL_CTX_set_client_CA_list(context, names);
     }
     SSL_CTX_set_app_data(context, (void *)config->sans);
     ask_clients(context, config);
     return context;
-}
-
-SSL_CTX *sj_client_tls_context(const char *ca_file, struct sj_err *err)
-{
-    if (ca_file && sj_file_check(ca_file, err) < 0) /* OpenSSL would not say why it cannot be read */
-        return NULL;
-    ERR_clear_error();
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    if (!context)
-        return failed(NULL, "TLS cannot be used:", NULL, err);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    if (ca_file ? SSL_CTX_load_verify_locations(context, ca_file, NULL) != 1
-                : SSL_CTX_set_default_verify_paths(context) != 1)
-        return failed(context, "cannot use the authorities in", ca_file ? ca_file : "the system's files", err);
-    return context;
-}
-
-SSL *sj_client_tls(SSL_CTX *context, const char *host)
-{
-    unsigned char address[sizeof(struct in6_addr)];
-    bool is_address = inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
-    SSL *ssl = SSL_new(context);
-    if (!ssl)
-        return NULL;
-    X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
-    X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    void *name = (void *)(uintptr_t)host; /* the macro would cast const away, which clang minds */
-    int ok = is_address ? X509_VERIFY_PARAM_set1_ip_asc(param, host)
-                        : X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
-    if (ok)
-        return ssl;
-    SSL_free(ssl);
-    return NULL;
 }

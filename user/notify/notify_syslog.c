@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/text.h"
-#include "courier/clock.h"
-#include "courier/notify_attempt.h"
+#include "notify/notify_attempt.h"
 
 #define LINE_MAX_BYTES 1024 /* of RFC 3164 */
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/template.h"
+#include "notify/template.h"
 
 #include <jansson.h>
 #include <math.h>

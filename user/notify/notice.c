@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-#include "courier/notice.h"
+#include "notify/notice.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "courier/clock.h"
-#include "courier/files.h"
-#include "courier/notify_attempt.h"
-#include "courier/web_tls.h"
+#include "base/clock.h"
+#include "base/files.h"
+#include "net/tls.h"
+#include "notify/notify_attempt.h"
 
 #define PAGERDUTY "https://events.pagerduty.com/v2/enqueue"
 #define RESENDS 4 /* a firing alert that Alertmanager is not told of for so many times is over */
