@@ -95,13 +95,21 @@ def a_bad_reload_changes_nothing(t):
         said = [line for line in d.process.err().splitlines() if "nonsense" in line]
         t.equal((len(said), d.metric("sojourn_config_last_reload_successful")), (1, 0), "a bad file is told of", said=said)
         t.equal(d.get("/-/ready")[0], 200, "and what was there goes on")
-        d.write(d.head + "alerts:\n  - name: any\n    when: rate > 1/s\nnotify:\n  - syslog: {}\n"
-                "max_series: 500\nforget_after: 30m\nstages: queue\n")
-        d.process.send_signal(signal.SIGHUP)
+        good = d.head + "alerts:\n  - name: any\n    when: rate > 1/s\nnotify:\n  - syslog: {}\n"
+
+        def settled(number, text):
+            d.write(good + text)
+            d.process.send_signal(signal.SIGHUP)
+            sjtest.await_true(lambda: len(d.said("was read again")) == number, f"reload {number}")
+            return [line.split()[1] for line in d.said("changes only with a restart")]
+
+        told = settled(1, "max_series: 500\nforget_after: 30m\nstages: queue\n")
         sjtest.await_true(lambda: d.metric("sojourn_config_last_reload_successful") == 1, "the good file is taken over")
         t.equal(d.metric("sojourn_config_reload_failures_total"), 1, "a good one is taken over")
-        t.equal([line.split()[1] for line in d.said("changes only with a restart")],
-                ["max_series", "forget_after", "stages"], "and what waits for a restart is told")
+        t.equal(told, ["max_series", "forget_after", "stages"], "and what waits for a restart is told")
+        told = settled(2, "max_series: 500\n")
+        t.equal(told[3:], ["max_series"], "at each reload for which it still does")
+        t.equal(settled(3, "")[4:], [], "and not when it is as it was at the start")
 
 
 def it_ends_whole(t):

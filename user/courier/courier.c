@@ -240,18 +240,19 @@ static int start_loop(struct courier *c, struct sj_err *err)
     if (!c->resolver)
         return sj_fail(err, EX_OSERR, "out of memory");
     gethostname(c->host, sizeof(c->host) - 1);
-    c->env = (struct sj_notify_env){
-        .base = c->base,
-        .dns = sj_resolver_dns(c->resolver),
-        .config_path = c->config_path,
-        .host = c->host,
-        .resend_ns = c->config->resend_ns > c->config->interval_ns ? c->config->resend_ns : c->config->interval_ns};
+    c->env = (struct sj_notify_env){.base = c->base,
+                                    .dns = sj_resolver_dns(c->resolver),
+                                    .config_path = c->config_path,
+                                    .host = c->host,
+                                    .resend_ns = c->start_config->resend_ns > c->start_config->interval_ns
+                                                     ? c->start_config->resend_ns
+                                                     : c->start_config->interval_ns};
     return 0;
 }
 
 static int start_web(struct courier *c, int listen_fd, struct sj_err *err)
 {
-    int fd = listen_fd >= 0 ? listen_fd : sj_courier_bind(c->config, err);
+    int fd = listen_fd >= 0 ? listen_fd : sj_courier_bind(c->start_config, err);
     if (fd < 0)
         return -1;
     c->hasher = sj_worker_new(c->base, err);
@@ -277,15 +278,15 @@ static int start(struct courier *c, int listen_fd, struct sj_err *err)
         &c->env, &(struct sj_deliveries_hooks){.changed = deliveries_changed, .now = read_clocks, .ctx = c});
     if (!c->deliveries)
         return sj_fail(err, EX_OSERR, "out of memory");
-    if (sj_setup_make(c->config, &c->env, &setup, err) < 0)
+    if (sj_setup_make(c->start_config, &c->env, &setup, err) < 0)
         return -1;
-    if (sj_setup_secrets(c->config, &c->env, &setup, err) < 0)
+    if (sj_setup_secrets(c->start_config, &c->env, &setup, err) < 0)
         sj_complain(err->status, "%s; alerts for that receiver wait until it is mended", err->text);
     if (sj_setup_apply(c, &setup, err) < 0) {
         sj_setup_free(&setup);
         return -1;
     }
-    sj_autofree char *path = sj_file_beside(c->config_path, c->config->state_dir);
+    sj_autofree char *path = sj_file_beside(c->config_path, c->start_config->state_dir);
     int opened = path ? sj_state_open(path, &dir, err) : sj_fail(err, EX_OSERR, "out of memory");
     if (opened < 0)
         return -1;
@@ -320,14 +321,14 @@ static void finish(struct courier *c)
     if (c->base)
         event_base_free(c->base);
     sj_channel_free(c->channel);
-    sj_config_free(c->config);
+    sj_config_free(c->start_config);
     free(c->watch);
 }
 
 int sj_courier_run(struct sj_channel *channel, struct sj_config *config, const struct sj_courier_options *options)
 {
     struct courier c = {.channel = channel,
-                        .config = config,
+                        .start_config = config,
                         .config_path = options->config_path,
                         .last_reload_ok = true,
                         .status = EX_OK};

@@ -15,7 +15,7 @@ struct courier {
     struct sj_channel *channel;
     struct event *readable, *writable, *tick, *stop;
     const char *config_path;
-    struct sj_config *config;
+    struct sj_config *start_config; /* not that of a reload */
     char host[65];
     struct sj_notify_env env;
     struct sj_resolver *resolver;

@@ -157,21 +157,21 @@ int sj_setup_apply(struct courier *c, struct sj_setup *s, struct sj_err *err)
     return 0;
 }
 
-/* What cannot change while the program runs, and is not what was there before. */
-static void tell_of_restart(const struct sj_config *now, const struct sj_config *next)
+/* What cannot change while the program runs, and is not as it was when it started. */
+static void tell_of_restart(const struct sj_config *start, const struct sj_config *next)
 {
     const struct {
         const char *key;
         bool same;
     } settled[] = {
-        {"listen", strcmp(now->listen_host, next->listen_host) == 0 && now->listen_port == next->listen_port},
-        {"state_dir", strcmp(now->state_dir, next->state_dir) == 0},
-        {"max_series", now->max_series == next->max_series},
-        {"forget_after", now->forget_ns == next->forget_ns},
-        {"ring", now->ring_bytes == next->ring_bytes},
-        {"stages", now->stages == next->stages},
-        {"payload", now->payload_off == next->payload_off},
-        {"probe_set", now->probe_set == next->probe_set},
+        {"listen", strcmp(start->listen_host, next->listen_host) == 0 && start->listen_port == next->listen_port},
+        {"state_dir", strcmp(start->state_dir, next->state_dir) == 0},
+        {"max_series", start->max_series == next->max_series},
+        {"forget_after", start->forget_ns == next->forget_ns},
+        {"ring", start->ring_bytes == next->ring_bytes},
+        {"stages", start->stages == next->stages},
+        {"payload", start->payload_off == next->payload_off},
+        {"probe_set", start->probe_set == next->probe_set},
     };
     for (size_t i = 0; i < sizeof(settled) / sizeof(settled[0]); i++)
         if (!settled[i].same)
@@ -195,11 +195,10 @@ static int reload(struct courier *c, struct sj_err *err)
         sj_config_free(next);
         return -1;
     }
-    tell_of_restart(c->config, next);
+    tell_of_restart(c->start_config, next);
     for (size_t i = 0; i < next->n_warnings; i++)
         sj_complain(EX_OK, "%s", next->warnings[i]);
-    sj_config_free(c->config);
-    c->config = next;
+    sj_config_free(next);
     return sj_courier_tell(c, SJ_MSG_CONFIG, 0, text, n);
 }
 
