@@ -114,8 +114,8 @@ def first_request(server):
 
 
 def starts_fast(t):
-    """With a client that asks all the time. How long it takes is told, for `make bench` to judge: what is asserted is the
-    kernel's work, of which most of a start consists, in the one unit that no other load changes."""
+    """With a client that asks all the time. How long it takes is told, for `make bench` to judge. What is asserted is how
+    much the verifier walks, which no other load changes; what a single step costs it, only the times show."""
     with sjtest.Server("--model", "thread") as server:
         asking = sjtest.Client(server, "--duration", "60s", "--gap", "2ms")
         time.sleep(0.3)

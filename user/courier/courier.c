@@ -244,9 +244,7 @@ static int start_loop(struct courier *c, struct sj_err *err)
                                     .dns = sj_resolver_dns(c->resolver),
                                     .config_path = c->config_path,
                                     .host = c->host,
-                                    .resend_ns = c->start_config->resend_ns > c->start_config->interval_ns
-                                                     ? c->start_config->resend_ns
-                                                     : c->start_config->interval_ns};
+                                    .resend_ns = sj_setup_resend_ns(c->start_config)};
     return 0;
 }
 

@@ -40,6 +40,9 @@ struct sj_setup {
     size_t n_receivers;
 };
 
+/* How often a firing alert is told again, in ns: no more often than the rules are looked at. */
+uint64_t sj_setup_resend_ns(const struct sj_config *config);
+
 /* -1 with *err, and nothing is left behind. */
 int sj_setup_make(const struct sj_config *config, const struct sj_notify_env *env, struct sj_setup *out,
                   struct sj_err *err);

@@ -93,6 +93,11 @@ static int make_web(const struct sj_config *config, const struct sj_notify_env *
     return sj_web_config_read(path, &s->web, err);
 }
 
+uint64_t sj_setup_resend_ns(const struct sj_config *config)
+{
+    return config->resend_ns > config->interval_ns ? config->resend_ns : config->interval_ns;
+}
+
 int sj_setup_make(const struct sj_config *config, const struct sj_notify_env *env, struct sj_setup *out,
                   struct sj_err *err)
 {
@@ -123,7 +128,7 @@ int sj_setup_secrets(const struct sj_config *config, const struct sj_notify_env 
 
 static int check(const struct sj_config *config, const char *config_path, bool secrets, struct sj_err *err)
 {
-    const struct sj_notify_env env = {.config_path = config_path, .host = "", .resend_ns = config->resend_ns};
+    const struct sj_notify_env env = {.config_path = config_path, .host = "", .resend_ns = sj_setup_resend_ns(config)};
     struct sj_setup s;
     if (sj_setup_make(config, &env, &s, err) < 0)
         return -1;
@@ -187,7 +192,7 @@ static int reload(struct courier *c, struct sj_err *err)
     if (sj_config_read(c->config_path, &text, &n, err) < 0 || sj_config_parse(text, n, c->config_path, &next, err) < 0)
         return -1;
     uint64_t resend_ns = c->env.resend_ns;
-    c->env.resend_ns = next->resend_ns > next->interval_ns ? next->resend_ns : next->interval_ns;
+    c->env.resend_ns = sj_setup_resend_ns(next);
     if (sj_setup_make(next, &c->env, &s, err) < 0 || sj_setup_secrets(next, &c->env, &s, err) < 0 ||
         sj_setup_apply(c, &s, err) < 0) {
         c->env.resend_ns = resend_ns;

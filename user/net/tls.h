@@ -18,6 +18,5 @@ SSL *sj_client_tls(SSL_CTX *context, const char *host);
 /* The oldest error of OpenSSL's queue as text, and none is left in the queue. Returns text. */
 char *sj_tls_error(char *text, size_t size);
 
-/* *err says that `what` about `name` (NULL: nothing) does not work and OpenSSL's reason. Frees context; returns NULL.
- */
+/* Puts "what name: OpenSSL's reason" into *err (EX_CONFIG), and frees context. name may be NULL. Returns NULL. */
 SSL_CTX *sj_tls_failed(SSL_CTX *context, const char *what, const char *name, struct sj_err *err);
