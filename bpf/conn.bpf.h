@@ -27,20 +27,28 @@ static __always_inline __u16 swap16(__u16 v)
     return (__u16)(v << 8 | v >> 8);
 }
 
+/*
+ * A TCP socket that was closed under its user gives its port back, and only after that, and after the tracepoint that
+ * tells so, it has its new state.
+ */
+static __always_inline bool port_is_lost(struct sock *sk)
+{
+    return !READ(sk, __sk_common.skc_num) || READ(sk, __sk_common.skc_state) == CLOSED;
+}
+
 /* Stream sockets of the three families, and of them only those that the filters could want. */
 static __always_inline bool sock_wanted(struct sock *sk)
 {
     __u16 family = READ(sk, __sk_common.skc_family);
     if ((family != AF_INET && family != AF_INET6 && family != AF_UNIX) || READ(sk, sk_type) != SOCK_STREAM)
         return false;
-    /* a socket that was closed under its user has lost its port: whether it is wanted shows in its having a state */
-    if (cfg_port && READ(sk, __sk_common.skc_state) != CLOSED) {
-        if (family == AF_UNIX)
-            return false;
-        if (READ(sk, __sk_common.skc_num) != cfg_port && swap16(READ(sk, __sk_common.skc_dport)) != cfg_port)
-            return false;
-    }
-    return true;
+    if (!cfg_port)
+        return true;
+    if (family == AF_UNIX)
+        return false;
+    /* without a port it shows in its having a state whether it is wanted */
+    return READ(sk, __sk_common.skc_num) == cfg_port || swap16(READ(sk, __sk_common.skc_dport)) == cfg_port ||
+           port_is_lost(sk);
 }
 
 /* Is the task that acts one that the filters want? */

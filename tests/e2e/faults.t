@@ -255,29 +255,38 @@ def reused_at_once(t):
             "5003 short connections, 20 at once", completeness=m.completeness)
 
 
-HELD = """tracepoint:sock:sock_send_length /comm == "%s"/
-{ $i = 0; while ($i < 3000) { @j = $i; $i++; } @held = count(); }"""
+LOOP = "{ $i = 0; while ($i < %d) { @j = $i; $i++; } @held = count(); }"
+HELD_CALL = 'tracepoint:sock:sock_send_length /comm == "%s"/ ' + LOOP % 3000
+# The socket has given up its port then, and still has its old state.
+HELD_RESET = "tracepoint:sock:inet_sock_set_state /args->sport == %d && args->newstate == 7/ " + LOOP % 9000
 TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$1"'
 
 
 def reset_before_the_call_is_over(t):
-    """The answer's call is held up on its way out for so long that the other side has read it and reset."""
+    """
+    The answer's call is held up on its way out for so long that the other side has read it and reset; or that, and the
+    reset for so much longer that the call is over before it.
+    """
     name, n = f"hld{os.getpid()}", 101
     sjtest.have("bpftrace")
-    holding = sjtest.Process(["unshare", "-m", "sh", "-c", TRACEFS, "sh", HELD % name])
-    sjtest.await_true(lambda: any(kind == "prog" for kind, _ in held_objects(holding.pid)), "calls that are held up",
-                      timeout=30, process=holding)
     for probe_set in ("socket", "syscall"):
-        with sjtest.Server("--model", "single", "--response-size", 64, "--name", name) as server:
-            with sjtest.Measure("--port", server.port, "--probe-set", probe_set) as m:
-                for _ in range(n):
-                    request_from(0, server.target(), "/held")
-        t.equal((m.requests(role="server"), m.requests(role="client")), (n, n),
-                f"{probe_set}: reset before the answer's call was over, all are told", completeness=m.completeness)
-        t.equal((m.completeness["cut_off"], m.completeness["lost"]), (0, 0), f"{probe_set}: none is cut off or lost")
-    holding.send_signal(signal.SIGINT)
-    holding.wait(20)
-    t.ok(f"@held: {2 * n}\n" in holding.out(), "each of the calls was held up", told=holding.told())
+        for reset_too in (False, True):
+            what = f"{probe_set}: reset before the answer's call was over" + (", and held up" if reset_too else "")
+            with sjtest.Server("--model", "single", "--response-size", 64, "--name", name) as server:
+                program = HELD_CALL % name + (" " + HELD_RESET % server.port if reset_too else "")
+                holding = sjtest.Process(["unshare", "-m", "sh", "-c", TRACEFS, "sh", program])
+                sjtest.await_true(lambda: any(kind == "prog" for kind, _ in held_objects(holding.pid)),
+                                  "calls that are held up", timeout=30, process=holding)
+                with sjtest.Measure("--port", server.port, "--probe-set", probe_set) as m:
+                    for _ in range(n):
+                        request_from(0, server.target(), "/held")
+                holding.send_signal(signal.SIGINT)
+                holding.wait(20)
+            t.equal((m.requests(role="server"), m.requests(role="client")), (n, n), f"{what}: all are told",
+                    completeness=m.completeness)
+            t.equal((m.completeness["cut_off"], m.completeness["lost"]), (0, 0), f"{what}: none is cut off or lost")
+            t.ok(f"@held: {n * (2 if reset_too else 1)}\n" in holding.out(), f"{what}: each was held up",
+                 told=holding.told())
 
 
 def connected_again(t):
