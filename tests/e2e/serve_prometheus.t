@@ -104,8 +104,8 @@ def quantiles_agree(t, p, d, service):
     t.ok(len(stages) >= 4 and not wrong, f"and so is the p99 of each of {len(stages)} stages", wrong=wrong, stages=stages)
 
 
-def without_data(p, queries, timeout=30.0):
-    """Those of the queries, (name, expression), that give nothing however long one waits."""
+def without_data(p, queries, timeout=120.0):
+    """Those of the queries, (name, expression), that give nothing however long one waits: fits have no priority."""
     left = list(queries)
 
     def waits():
@@ -182,7 +182,8 @@ def prometheus_has_the_same(t):
                 sjtest.await_true(lambda s=server: s.number(f"sum(sojourn_requests_total{of})") == wanted,
                                   f"{wanted} requests in Prometheus")
 
-        enter(asked(nginx.port, ["/item/" + word for word in words(9)]))
+        # the last one is of the load's operation: a rate knows nothing of what a series had when it was first seen
+        enter(asked(nginx.port, [*("/item/" + word for word in words(8)), "/users/0"]))
         seen(9)
         sent = sjtest.client(f"127.0.0.1:{nginx.port}", "--requests", 6007, "--connections", 12, "--path", "/users/{n}",
                              fail=False)
