@@ -112,14 +112,15 @@ def exact_counts(t):
         with stopped(m):
             sjtest.client(server, "--requests", 20011, "--connections", 5, "--path", "/during/{n}", "--name", "asker")
         time.sleep(1)
-        sjtest.client(server, "--requests", 211, "--path", "/after/{n}", "--gap", "1ms", "--name", "asker")
+        # so few that they nearly fit into the ring: sojourn may lose the CPU for a while again
+        sjtest.client(server, "--requests", 31, "--path", "/after/{n}", "--gap", "10ms", "--name", "asker")
     adds_up(t, name, m)
     for role, service in (("server", "answerer"), ("client", "asker")):
-        t.equal(m.requests(role=role, service=service, protocol="http"), 20222,
+        t.equal(m.requests(role=role, service=service, protocol="http"), 20042,
                 f"{name}: every {role}'s request counts")
-        t.equal(m.operations(role=role, service=service).get("GET /after/:id"), 211,
+        t.equal(m.operations(role=role, service=service).get("GET /after/:id"), 31,
                 f"{name}: afterwards all have detail again ({role})", operations=m.operations(role=role))
-    t.equal(m.completeness["requests"], 40444, f"{name}: and nothing else does")
+    t.equal(m.completeness["requests"], 40084, f"{name}: and nothing else does")
     t.equal(m.completeness["cut_off"], 0, f"{name}: none is cut off")
 
 

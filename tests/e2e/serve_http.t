@@ -274,6 +274,8 @@ def the_slow_are_not_waited_for(t):
             with contextlib.suppress(BlockingIOError, ConnectionError):
                 for _ in range(20):
                     s.send(get(b"/metrics") * 100)
+        with contextlib.suppress(ConnectionError):
+            d.get("/metrics")  # a reader whose handshake ends after this one's begun takes its place
         answered = [d.get("/metrics")[0] for _ in range(20)]
         t.equal(answered, [200] * 20, "with every place taken by clients that do not read, others are answered")
         silent.finish()
