@@ -208,7 +208,7 @@ __noinline int announce(conn_ref ref)
         copy_unix_path(rec, sk);
     } else {
         rec->netns = netns_of(sk);
-        rec->local_port = c->role == SJ_ROLE_SERVER ? c->port : READ(sk, __sk_common.skc_num); /* see port_is_lost */
+        rec->local_port = READ(sk, __sk_common.skc_num);
         rec->peer_port = swap16(READ(sk, __sk_common.skc_dport));
         if (rec->family == AF_INET) {
             *(__u32 *)rec->local = READ(sk, __sk_common.skc_rcv_saddr);
