@@ -28,12 +28,11 @@ static __always_inline __u16 swap16(__u16 v)
 }
 
 /*
- * A TCP socket that was closed under its user gives its port back, and only after that, and after the tracepoint that
- * tells so, it has its new state.
+ * Was it closed, maybe under its user? TCP gives the port back first, then tells of the new state, and takes that last.
  */
-static __always_inline bool port_is_lost(struct sock *sk)
+static __always_inline bool sock_is_over(struct sock *sk)
 {
-    return !READ(sk, __sk_common.skc_num) || READ(sk, __sk_common.skc_state) == CLOSED;
+    return READ(sk, __sk_common.skc_state) == CLOSED || (!is_unix(sk) && !READ(sk, __sk_common.skc_num));
 }
 
 /* Stream sockets of the three families, and of them only those that the filters could want. */
@@ -48,7 +47,7 @@ static __always_inline bool sock_wanted(struct sock *sk)
         return false;
     /* without a port it shows in its having a state whether it is wanted */
     return READ(sk, __sk_common.skc_num) == cfg_port || swap16(READ(sk, __sk_common.skc_dport)) == cfg_port ||
-           port_is_lost(sk);
+           sock_is_over(sk);
 }
 
 /* Is the task that acts one that the filters want? */

@@ -231,7 +231,7 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, s
         bool opening = state == SYN_RECV || state == SYN_SENT || is_unix(sk) ||
                        (old_pass == OLD_DONE && READ(sk, sk_protocol) != IPPROTO_TCP) ||
                        (receive && conn_fresh(tcp_of(sk), (__u32)ret));
-        if (ret <= 0 || state == CLOSED || (!is_unix(sk) && port_is_lost(sk)))
+        if (ret <= 0 || sock_is_over(sk))
             return;
         e.c = conn_make(k, sk, !opening);
         if (!e.c)
