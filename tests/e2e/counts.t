@@ -23,7 +23,7 @@ def exact(t, name, listen="127.0.0.1:0", server=("--model", "epoll"), client=(),
     where = ("--comm", NAME) if listen.startswith("unix:") else ()
     with sjtest.Server(*server, "--name", NAME, listen=listen) as srv:
         where = where or ("--port", srv.port)
-        with sjtest.Measure(*where, *measure) as m:
+        with sjtest.Measure(*where, *sjtest.ROOM, *measure) as m:
             sent = sjtest.client(srv, "--requests", n, "--name", NAME, *client)
     t.equal((sent["answered"], srv.result["served"]), (n, n), f"{name}: the load is as asked for")
     for role in "server", "client":

@@ -318,7 +318,7 @@ def stopped_server(t):
             client = sjtest.Client(server, "--requests", 101, "--gap", "10ms")
             sjtest.await_true(lambda: len(m.read()) >= 6, "the first requests")
             os.kill(server.pid, signal.SIGSTOP)
-            time.sleep(1)
+            time.sleep(2)
             os.kill(server.pid, signal.SIGCONT)
             client.finish()
     for role in ("server", "client"):

@@ -43,7 +43,7 @@ class Asker:
         self.socket.connect(address)
         self.port = 0 if family == socket.AF_UNIX else self.socket.getsockname()[1]
         self.ask, self.whole = ask, whole
-        self.asked = self.elapsed = None
+        self.asked = self.sent = self.elapsed = None
 
     def __enter__(self):
         return self
@@ -54,9 +54,10 @@ class Asker:
     def send(self):
         self.asked = time.monotonic()
         self.socket.sendall(self.ask)
+        self.sent = time.monotonic()
 
     def agrees(self, line):
-        return line["total"] - 0.001 <= self.elapsed <= max(1.5 * line["total"], line["total"] + 0.1)
+        return line["total"] - 0.001 <= self.elapsed <= max(1.5 * line["total"], line["total"] + 1)
 
     def receive(self):
         answer = b""
@@ -127,7 +128,7 @@ def python_queue(t):
     served = sorted(m.lines, key=lambda line: line["total"])
     t.all([line for line in served if line.get("blocked_by", {}).get("sleep", 0) < 0.035],
           "http.server: its sleep is blocked, by sleep")
-    spread = askers[-1].asked - askers[0].asked + 0.001
+    spread = askers[-1].sent - askers[0].asked + 0.001
     t.all([(i, line) for i, line in enumerate(served) if line["stages"]["queue"] < 0.04 * i - spread],
           "http.server: each waited in the queue for all that were before it")
     slower = [a["stages"]["queue"] < b["stages"]["queue"] for a, b in zip(served, served[1:])]
@@ -197,9 +198,9 @@ def blocked_redis(t, redis, name, slow, check):
 def redis_blocked(t):
     with sjtest.Redis("--enable-debug-command", "yes") as redis:
         def slept(line, elapsed):
-            t.at_least(line.get("blocked_by", {}).get("sleep", 0), 0.29, "redis, asleep: blocked by its sleep",
+            t.at_least(line.get("blocked_by", {}).get("sleep", 0), 0.95, "redis, asleep: blocked by its sleep",
                        elapsed=elapsed, line=line)
-            t.at_most(line["stages"]["queue"], 0.2, "redis, asleep: itself did not queue", line=line)
+            t.at_most(line["stages"]["queue"], 0.5, "redis, asleep: itself did not queue", line=line)
 
         def computed(line, elapsed):
             running = line["stages"]["oncpu"] + line["stages"]["runq"]
@@ -207,8 +208,8 @@ def redis_blocked(t):
                        "redis, computing: nearly all is on the CPU or waits for one", elapsed=elapsed, line=line)
             t.at_least(line["stages"]["oncpu"], 0.05, "redis, computing: it is on the CPU", line=line)
 
-        blocked_redis(t, redis, "asleep", ("DEBUG", "SLEEP", "0.3"), slept)
-        script = "local x = 0 for i = 1, 20000000 do x = x + i end return x"
+        blocked_redis(t, redis, "asleep", ("DEBUG", "SLEEP", "1"), slept)
+        script = "local x = 0 for i = 1, 100000000 do x = x + i end return x"
         blocked_redis(t, redis, "computing", ("EVAL", script, "0"), computed)
 
 
@@ -296,7 +297,7 @@ class Session:
 def postgres_lock(t):
     """Two backends wait for a row that a third one holds; each is woken by a signal out of epoll. Several rounds, for
     the wake-up takes one way or another through the scheduler."""
-    rounds, held = 8, 0.1
+    rounds, held = 8, 0.3
     with sjtest.Postgres("deadlock_timeout=60s") as postgres, contextlib.ExitStack() as stack:
         postgres.psql("create table things (id int primary key, n int); insert into things values (1, 0)")
         holder, waiter_unix, watcher = (stack.enter_context(Session(postgres)) for _ in range(3))
@@ -326,9 +327,11 @@ def postgres_lock(t):
         lines = lines[-rounds:]
         t.all([line for line in lines if (line["role"], line["service"], line["local"], line["interleaved"]) !=
                ("server", "postgres", where, False)], f"PostgreSQL, {name}: who and where")
-        t.all([line for line in lines if not held <= line.get("blocked_by", {}).get("lock", 0) <= line["total"]],
+        t.all([line for line in lines if not held / 2 <= line.get("blocked_by", {}).get("lock", 0) <= line["total"]],
               f"PostgreSQL, {name}: waiting for the row is blocked, by a lock")
-        t.all([line for line in lines if line["blocked_by"].get("lock", 0) < 0.8 * line["stages"]["blocked"]],
+        # the log of the one that held it is flushed first, and disks stall
+        t.all([line for line in lines if line["blocked_by"].get("lock", 0) <
+               0.8 * (line["stages"]["blocked"] - line["blocked_by"].get("disk", 0))],
               f"PostgreSQL, {name}: and hardly by anything else")
     t.all(residuals(m.lines), "PostgreSQL: stages sum to the total")
 
@@ -405,8 +408,8 @@ def nginx_waits(t):
     blocked = [line.get("blocked_by", {}).get("net", 0) for line in fronts]
     t.at_least(sjtest.median(blocked), 0.019, "nginx that waits: its waiting is blocked, by net")
     # on a busy machine it may wait for a CPU while the other one already works
-    t.all([line for line, net in zip(fronts, blocked) if net + line["stages"]["runq"] < 0.0195],
-          "nginx that waits: every time")
+    t.at_most(len([line for line, net in zip(fronts, blocked) if net + line["stages"]["runq"] < 0.0195]), 5,
+              "nginx that waits: nearly every time")
     rest = [line["total"] - line["stages"]["blocked"] for line in fronts]
     t.at_most(sjtest.median(rest), 0.01, "nginx that waits: and that is nearly all of it")
     pairs = list(zip(sorted(line["total"] for line in fronts), sorted(line["total"] for line in asks)))

@@ -181,7 +181,7 @@ def the_resolve_survives_a_kill(t):
         load = nginx.load("stays")
         with sjdaemon.Daemon(BUSY.format(url=alertmanager.url, resend="60s")) as d:
             sjtest.await_true(lambda: told(receiver), "the alert")
-            time.sleep(1)  # the rules' state is saved a second later at the latest
+            time.sleep(4)  # the rules' state is saved a second later at the latest, where the disk does not stall
             os.kill(d.courier, signal.SIGKILL)
             sjtest.stop(d.process, signal.SIGKILL)
             stop(load)

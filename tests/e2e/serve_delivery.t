@@ -225,7 +225,7 @@ def a_kill_loses_nothing(t):
         with sjdaemon.Daemon(breach.lasting_rule + receivers.format(url=near.url, port=port)) as d:
             sjtest.await_true(lambda: near.states("/near"), "the alert")
             sjtest.await_true(lambda: d.said("far (", "it cannot be connected to: Connection refused"), "that one is away")
-            time.sleep(1.5)
+            time.sleep(4)  # until it is saved, also where the disk stalls
             kill(d)
             with sjworld.World({"/far": [ok]}, port=port) as far:
                 d.start()
@@ -237,7 +237,7 @@ def a_kill_loses_nothing(t):
             breach.over()
             sjtest.await_true(lambda: len(near.states("/near")) == 2, "the resolve")
             t.equal(near.states("/near"), BOTH, "one that is away delays no other")
-            time.sleep(1.5)
+            time.sleep(4)  # until it is saved, also where the disk stalls
             kill(d)
             with sjworld.World({"/far": [ok]}, port=port) as far:
                 d.start()

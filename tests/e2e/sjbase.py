@@ -2,6 +2,7 @@
 """TAP, temporary files, processes and the like: what sjtest is built on. Tests import sjtest."""
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -154,11 +155,18 @@ def clean_up():
         _scratch = None
 
 
+_ports = itertools.cycle(range(20000, 32768))
+for _ in range(os.getpid() % 12768):
+    next(_ports)
+
+
 def free_port(host="127.0.0.1"):
+    """One that was not handed out before, and that the kernel gives to nobody who does not ask for it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as s:
-        s.bind((host, 0))
-        return s.getsockname()[1]
+    for port in _ports:
+        with socket.socket(family, socket.SOCK_STREAM) as s, contextlib.suppress(OSError):
+            s.bind((host, port))
+            return port
 
 
 def await_true(condition, what, timeout=STARTUP, process=None):
@@ -267,8 +275,9 @@ def quantile(values, q):
 
 
 def read_ndjson(path):
+    """The whole lines: the last one may still be being written."""
     with open(path, encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
+        return [json.loads(line) for line in file if line.endswith("\n")]
 
 
 def talk(address, *pieces, gap=0.0, close_writing=False, timeout=10.0):

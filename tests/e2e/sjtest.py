@@ -28,7 +28,7 @@ from sjbase import (BUILD, LOAD, SOJOURN, STARTUP, Failed, Process, Service, Tes
                     skip_all, stop, talk, temp)
 from sjservers import Nginx, Postgres, Redis
 
-__all__ = ["BUILD", "LOAD", "PROBE_SET", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres",
+__all__ = ["BUILD", "LOAD", "PROBE_SET", "ROOM", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres",
            "Process", "Redis", "Server", "Service", "Test", "Threads", "accepts", "await_true", "clean_up", "client",
            "free_port", "have", "main", "median", "need_root", "ns", "one_line", "quantile", "read_ndjson", "run",
            "scratch", "skip_all", "stop", "talk", "temp"]
@@ -36,6 +36,8 @@ __all__ = ["BUILD", "LOAD", "PROBE_SET", "SOJOURN", "STARTUP", "Client", "Failed
 
 # Which probe set measures; empty: the one that sojourn chooses.
 PROBE_SET = os.environ.get("SOJOURN_PROBE_SET", "")
+# A ring with room for ten thousand requests, however long sojourn has to wait for a CPU.
+ROOM = ("--ring", "32MiB")
 
 
 # ---- the monitor ----------------------------------------------------------------------------------------------------

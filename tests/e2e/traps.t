@@ -46,7 +46,7 @@ def within_the_ends(t, name, listen, n, *pattern):
     mine = f"trp{os.getpid()}"
     with sjtest.Server("--model", "thread", "--name", mine, listen=listen_on(listen), log=True) as server:
         where = ("--comm", mine) if server.unix else ("--port", server.port)
-        with sjtest.Measure(*where, command="trace") as m:
+        with sjtest.Measure(*where, *sjtest.ROOM, command="trace") as m:
             load = sjtest.Client(server, "--requests", n, "--name", mine, *pattern, log=True)
             load.finish()
     served, asked = m.select(role="server"), m.select(role="client")
@@ -72,7 +72,7 @@ def waiting_to_be_accepted(t):
         name = f"{transport}, accept queue"
         with sjtest.Server("--model", "single", listen=listen_on(listen), log=True) as server:
             with sjtest.Measure(*filter_of(server), "--role", "server", command="trace") as m:
-                first = sjtest.Threads(lambda: ask_and_close(server, "/first?sleep=400ms"))
+                first = sjtest.Threads(lambda: ask_and_close(server, "/first?sleep=2s"))
                 time.sleep(0.1)
                 sent = time.monotonic_ns()
                 ask_and_close(server, "/second")
@@ -105,7 +105,7 @@ sys.stdin.readline()
 
 def serve():
     for _ in range(count):
-        time.sleep(0.1)
+        time.sleep(0.3)
         with listener.accept()[0] as s:
             s.recv(65536)
             s.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 5\\r\\n\\r\\nhello")
