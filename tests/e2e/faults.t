@@ -258,8 +258,16 @@ def reused_at_once(t):
 LOOP = "{ $i = 0; while ($i < %d) { @j = $i; $i++; } @held = count(); }"
 HELD_CALL = 'tracepoint:sock:sock_send_length /comm == "%s"/ ' + LOOP % 3000
 # The socket has given up its port then, and still has its old state.
-HELD_RESET = "tracepoint:sock:inet_sock_set_state /args->sport == %d && args->newstate == 7/ " + LOOP % 9000
+IS_RESET = "args->sport == %d && args->oldstate == 1 && args->newstate == 7"
+HELD_RESET = f"tracepoint:sock:inet_sock_set_state /{IS_RESET}/ " + LOOP % 9000
 TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$1"'
+
+
+def await_turn(server):
+    """Until a server of the model `single` has done with whom it served: it takes the next one, who asks nothing."""
+    with open_to(server) as s:
+        s.shutdown(socket.SHUT_WR)
+        s.recv(1)
 
 
 def reset_before_the_call_is_over(t):
@@ -280,6 +288,7 @@ def reset_before_the_call_is_over(t):
                 with sjtest.Measure("--port", server.port, "--probe-set", probe_set) as m:
                     for _ in range(n):
                         request_from(0, server.target(), "/held")
+                    await_turn(server)
                 holding.send_signal(signal.SIGINT)
                 holding.wait(20)
             t.equal((m.requests(role="server"), m.requests(role="client")), (n, n), f"{what}: all are told",

@@ -54,10 +54,11 @@ class Measure:
             ...
         m.lines                                       # all of them; while it runs m.read() gives those so far
 
-    Enters when everything is attached, ends with SIGINT after `settle` seconds; Failed when the program fails.
+    Enters when everything is attached, ends with SIGINT after `settle` seconds; Failed when the program fails. Without
+    any, a server that lost its CPU on the way out of its last call would still be in it when the measurement ends.
     """
 
-    def __init__(self, *arguments, command="report", settle=0.0, json_output=True, prefix=()):
+    def __init__(self, *arguments, command="report", settle=0.05, json_output=True, prefix=()):
         self.command = [*prefix, SOJOURN, command, *(["--json"] if json_output else []), *arguments]
         if PROBE_SET:
             self.command[len(prefix) + 2:len(prefix) + 2] = ["--probe-set", PROBE_SET]
