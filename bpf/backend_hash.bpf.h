@@ -215,7 +215,7 @@ static __always_inline __u64 mark_of(struct sock *sk)
     return socket ? READ((struct socket_alloc *)socket, vfs_inode.i_ino) : 0;
 }
 
-static __always_inline void conn_drop(struct sock *sk, struct conn *c)
+static __always_inline void conn_forget(struct sock *sk, struct conn *c)
 {
     __u64 key = (__u64)sk;
     if (STATE_OF(c->word) == ASKED)
@@ -238,7 +238,7 @@ static __always_inline struct conn *conn_known(struct sock *sk, __u64 mark)
     }
     if (!mark && !s->endless)
         return c; /* closed, and TCP has still to do with it */
-    conn_drop(sk, c);
+    conn_forget(sk, c);
     return NULL;
 }
 

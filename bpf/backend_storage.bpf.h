@@ -126,6 +126,11 @@ static __always_inline struct conn *conn_make(struct sj_counters *k, struct sock
     return c;
 }
 
+/* The socket dies, and its state with it. */
+static __always_inline void conn_forget(struct sock *sk, struct conn *c)
+{
+}
+
 /* How a state is handed to a global function, and taken by it. */
 typedef struct conn *conn_ref;
 

@@ -53,7 +53,7 @@ static __always_inline void tell_data(struct event *e, __u32 len, bool from_call
         copy_words(data + 1, c->ask, SJ_ASK_INLINE);
         captured = c->ask_captured;
     }
-    fill_head(&data->h, c, current_tgid(e->task), SJ_REC_DATA, 0, bpf_ktime_get_ns());
+    fill_head(&data->h, c, c->word, current_tgid(e->task), SJ_REC_DATA, 0, bpf_ktime_get_ns());
     data->len = len;
     data->captured = captured;
     c->data_told += captured;

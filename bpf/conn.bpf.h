@@ -195,7 +195,7 @@ __noinline int announce(conn_ref ref)
     struct sj_rec_conn *rec = (void *)(entry + 1);
     __builtin_memset(rec, 0, sizeof(*rec));
     c->told_tgid = current_tgid(task);
-    fill_head(&rec->h, c, c->told_tgid, SJ_REC_CONN, 0, bpf_ktime_get_ns());
+    fill_head(&rec->h, c, c->word, c->told_tgid, SJ_REC_CONN, 0, bpf_ktime_get_ns());
     rec->cgroup = bpf_get_current_cgroup_id();
     struct task_struct *leader = READ(task, group_leader);
     rec->thread_group_start = READ(leader, start_time);

@@ -9,7 +9,9 @@
 /* after the kernel types, which the line above brings */
 #include <sojourn/histogram.h>
 
-static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 tgid, __u8 type, __u16 flags, __u64 now)
+/* word: of the turn that is told of, since the next one may have begun. */
+static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 word, __u32 tgid, __u8 type, __u16 flags,
+                                      __u64 now)
 {
     h->version = SJ_EVENT_VERSION;
     h->type = type;
@@ -18,7 +20,7 @@ static __always_inline void fill_head(struct sj_rec *h, struct conn *c, __u32 tg
     h->flags = flags;
     h->port = c->port;
     h->tgid = tgid;
-    h->turn = c->word >> STATE_BITS;
+    h->turn = word >> STATE_BITS;
     h->conn = c->cookie;
     h->time = now;
 }
@@ -52,7 +54,7 @@ static __always_inline void log_publish(struct sj_log *log, struct sj_log_entry 
 
 static __always_inline void fill_tail(struct sj_rec_tail *tail, struct conn *c, __u8 type, __u16 flags, __u64 now)
 {
-    fill_head(&tail->h, c, c->told_tgid, type, flags, now);
+    fill_head(&tail->h, c, c->word, c->told_tgid, type, flags, now);
     tail->last = c->last;
     tail->bytes_answer = c->bytes_answer;
     tail->bytes_ask = c->bytes_ask;
@@ -82,7 +84,7 @@ static __always_inline void emit_tail(struct sj_counters *k, struct sj_log *log,
 static __always_inline void emit_cut(struct sj_counters *k, struct conn *c, __u32 reason, __u64 now)
 {
     struct sj_rec_cut cut = {};
-    fill_head(&cut.h, c, c->told_tgid, SJ_REC_CUT, c->rec_flags, now);
+    fill_head(&cut.h, c, c->word, c->told_tgid, SJ_REC_CUT, c->rec_flags, now);
     cut.start = c->t0;
     cut.bytes_ask = c->bytes_ask;
     cut.reason = reason;

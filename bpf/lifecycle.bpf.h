@@ -58,8 +58,8 @@ static __always_inline void conn_established(struct sj_counters *k, struct sock 
         conn_anew(c);
     if (!c->role)
         conn_set_role(sk, c, oldstate == SYN_SENT ? SJ_ROLE_CLIENT : SJ_ROLE_SERVER);
-    /* with fast open the ask came with the handshake, and nothing said so */
     struct tcp_sock *tp = tcp_of(sk);
+    /* with fast open the ask came with the handshake, and nothing said so */
     if (tp && !c->ready && has_unread(sk, tp))
         c->ready = c->ready_last = bpf_ktime_get_ns();
     else
@@ -67,55 +67,78 @@ static __always_inline void conn_established(struct sj_counters *k, struct sock 
 }
 
 /*
- * Has the answer to what is asked begun to move? A call lets go of the socket a moment before its own tracepoint, and
- * may be held up between the two for as long as it takes the other side to read the answer and to reset.
+ * Does a part of the answer move that no event has told of? A client may have it before it, unread. And a call lets go
+ * of the socket a moment before its own tracepoint: it may be held up between the two for as long as the other side
+ * needs to read the answer and to reset. A FIN takes a sequence number but is no part.
  */
-static __always_inline bool answer_moves(struct conn *c, struct tcp_sock *tp)
+static __always_inline bool answer_moves(struct sock *sk, struct conn *c, struct tcp_sock *tp)
 {
-    if (!tp || STATE_OF(c->word) != ASKED)
+    bool server = c->role == SJ_ROLE_SERVER;
+    if (STATE_OF(c->word) == IDLE)
         return false;
-    return (c->role == SJ_ROLE_SERVER ? READ(tp, write_seq) : READ(tp, rcv_nxt)) != c->answer_from;
+    if (!tp)
+        return !server && has_unread(sk, tp);
+    __s32 moved = (__s32)((server ? READ(tp, write_seq) : READ(tp, rcv_nxt)) - c->answer_from);
+    return moved > ((READ(sk, sk_shutdown) & (server ? SEND_SHUTDOWN : RCV_SHUTDOWN)) ? 1 : 0);
+}
+
+/* Has the other side not acknowledged all that this one has answered? */
+static __always_inline bool answer_in_flight(struct tcp_sock *tp, int state)
+{
+    bool own_fin = state == FIN_WAIT1 || state == CLOSING || state == LAST_ACK;
+    return tp && READ(tp, write_seq) - READ(tp, snd_una) > (own_fin ? 1 : 0);
 }
 
 /*
  * A connection goes away. A half-closed peer still gets its answer, so only a full close by this side, or the end of
  * the socket, ends a turn. What comes from the other side while a call holds the socket is worked off inside that call,
- * before the call's own tracepoint: then the end waits for it. So it does while an answer is left to be read, or has
- * begun to move.
+ * before the call's own tracepoint: then the end waits for it. So it does while a part of the answer moves: a client
+ * that half-closed may go straight to TIME_WAIT with all of it unread. (Who closes with unread data has no more of a
+ * turn: the socket dies with that.)
  */
 static __always_inline void conn_leaves(struct sock *sk, int oldstate, int newstate)
 {
     struct conn *c = conn_of(sk);
     if (!c)
         return;
+    struct tcp_sock *tp = tcp_of(sk);
     bool closed_here = (READ(sk, sk_shutdown) & SHUTDOWN_MASK) == SHUTDOWN_MASK;
-    if ((newstate == FIN_WAIT1 || newstate == LAST_ACK) && closed_here) {
+    bool moves = tp && answer_moves(sk, c, tp); /* who is no TCP does not tell of its death */
+    if ((newstate == FIN_WAIT1 || newstate == LAST_ACK) && closed_here && !moves) {
         conn_give_up(conn_pass(c), SJ_CUT_CLOSED, 0);
         return;
     }
     if (newstate != CLOSED)
         return;
     c->closed = 1;
-    struct tcp_sock *tp = tcp_of(sk);
     __u16 flags = 0;
     bool reset = READ(sk, sk_err) != 0;
     /* the server's answer is whole when all of it was acknowledged; the client sees for itself */
-    if (reset && (c->role != SJ_ROLE_SERVER || (tp && READ(tp, write_seq) != READ(tp, snd_una))))
+    if (reset && (c->role != SJ_ROLE_SERVER || answer_in_flight(tp, oldstate)))
         flags = SJ_F_RESET;
     __u32 reason = reset ? SJ_CUT_RESET : SJ_CUT_CLOSED;
-    /*
-     * A client that half-closed goes straight to TIME_WAIT with the answer unread. (The FIN lies in the queue too until
-     * the end of file was read; who closes with unread data has emptied it before.)
-     */
-    bool unread_answer = c->role == SJ_ROLE_CLIENT && !reset && READ(as_type(sk, struct sock), sk_socket) &&
-                         READ(sk, sk_receive_queue.qlen) &&
-                         (oldstate == FIN_WAIT1 || oldstate == FIN_WAIT2 || oldstate == CLOSING);
-    if (unread_answer || (!closed_here && (READ(sk, sk_lock.owned) || answer_moves(c, tp)))) {
+    if (moves || (!closed_here && READ(sk, sk_lock.owned))) {
         c->ending = (__u8)reason;
         c->end_flags = flags != 0;
         return;
     }
     conn_end(conn_pass(c), reason, flags);
+}
+
+/* A TCP socket dies: what was left for a call that never came is said now. */
+static __always_inline void conn_dies(struct sock *sk)
+{
+    struct sj_counters *k = my_counters();
+    struct conn *c = conn_of(sk);
+    if (!k || !c)
+        return;
+    __u64 started = cost_begin(k);
+    if (c->ending)
+        conn_end(conn_pass(c), c->ending, c->end_flags ? SJ_F_RESET : 0);
+    else
+        conn_give_up(conn_pass(c), SJ_CUT_CLOSED, 0);
+    conn_forget(sk, c);
+    cost_end(k, started);
 }
 
 /*
@@ -188,10 +211,12 @@ static __always_inline struct conn *conn_unannounced(struct sj_counters *k, stru
     return c;
 }
 
-/* What a call that moved nothing says of the turn. */
+/* What a call that moved nothing says of the turn: nothing, while an answer may still be read or told. */
 static __always_inline void conn_failed(struct event *e, int ret)
 {
     struct conn *c = e->c;
+    if (answer_moves(e->sk, c, e->tp))
+        return;
     if (ret == 0) {
         /* end of file: what a client waits for will not come; who serves may still answer a half-closed peer */
         if (e->receive && c->role == SJ_ROLE_CLIENT && (READ(e->sk, sk_shutdown) & RCV_SHUTDOWN)) {
@@ -210,7 +235,7 @@ static __always_inline void conn_failed(struct event *e, int ret)
 static __always_inline bool answer_unheard(const struct event *e, int ret)
 {
     return (ret == -EPIPE || ret == -ECONNRESET) && !e->receive && e->c->role == SJ_ROLE_SERVER &&
-           STATE_OF(e->c->word) == ASKED;
+           STATE_OF(e->c->word) == ASKED && !answer_moves(e->sk, e->c, e->tp);
 }
 
 static __always_inline void conn_role_by_event(struct sock *sk, struct conn *c, bool receive)
@@ -264,7 +289,7 @@ static __always_inline void conn_moved(struct sj_counters *k, struct sock *sk, s
         else
             turn_answer(&e);
     }
-    if (e.c->ending && (ret <= 0 || e.c->role == SJ_ROLE_SERVER || !has_unread(sk, e.tp)))
+    if (e.c->ending && !answer_moves(sk, e.c, e.tp))
         conn_end(conn_pass(e.c), e.c->ending, e.c->end_flags ? SJ_F_RESET : 0);
 }
 

@@ -15,6 +15,13 @@ int BPF_PROG(on_state, struct sock *sk, int oldstate, int newstate)
     return 0;
 }
 
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(on_destroy, struct sock *sk)
+{
+    conn_dies(sk);
+    return 0;
+}
+
 /*
  * TCP has just read the clock for the segment. Listeners and the other side's FIN make the same noise without data; a
  * unix socket makes it sometimes only after its data has been read.

@@ -135,7 +135,7 @@ struct conn {
     __u64 bytes_ask, bytes_answer;
     __u64 clock_id; /* server: the clock of the thread that took the ask, */
     __u32 owner_changes;
-    __u32 answer_from; /* TCP: the sequence number at which the answer to the ask begins */
+    __u32 answer_from; /* TCP: the sequence number behind what was told of the answer */
 
     struct reading clock; /* and what it showed then, or at the last answer */
     __u64 parent;         /* client: the server-side turn for whose sake it asks */

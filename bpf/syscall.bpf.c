@@ -93,7 +93,7 @@ __noinline int unix_connected(__u64 sock)
     struct sock *peer = READ((struct unix_sock *)sock, peer);
     struct conn *c = peer ? conn_of(peer) : NULL;
     if (c && !slot_of(c)->mark)
-        conn_drop(peer, c);
+        conn_forget(peer, c);
     return 0;
 }
 
@@ -236,18 +236,10 @@ int BPF_PROG(on_state, struct sock *sk, int oldstate, int newstate)
     return 0;
 }
 
-/* A TCP socket dies: what was left for a call that never came is said now. */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(on_destroy, struct sock *sk)
 {
-    struct conn *c = conn_of(sk);
-    if (!c)
-        return 0;
-    if (c->ending)
-        conn_end(conn_pass(c), c->ending, c->end_flags ? SJ_F_RESET : 0);
-    else
-        conn_give_up(conn_pass(c), SJ_CUT_CLOSED, 0);
-    conn_drop(sk, c);
+    conn_dies(sk);
     return 0;
 }
 
@@ -306,7 +298,7 @@ int on_flush(struct bpf_iter__bpf_map_elem *ctx)
     struct conn *c = conn_of(sk);
     struct slot *s = c ? slot_of(c) : NULL;
     if (s && s->endless && s->mark && mark_of(sk) != s->mark)
-        conn_drop(sk, c); /* the socket is gone */
+        conn_forget(sk, c); /* the socket is gone */
     return 0;
 }
 

@@ -313,7 +313,9 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     if (STATE_OF(word) == ASKED) {
         if (readable < ask.t1)
             readable = readable ? ask.t1 : stamp;
-        if (!turn_claim(c, word, (word & ~ASKED) | ANSWERING))
+        bool mine = turn_claim(c, word, (word & ~ASKED) | ANSWERING);
+        c->answer_from += (__u32)e->len; /* only now: see answer_moves */
+        if (!mine)
             return false; /* another thread has told it, or given it up */
         fill_turn(e, &ask, stamp, readable);
         c->bytes_answer = e->len;
@@ -323,6 +325,7 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     }
     __u64 before = c->last;
     c->last = stamp;
+    c->answer_from += (__u32)e->len;
     if (STATE_OF(word) != ANSWERING) {
         /* nothing was asked: the rest of an answer from before the measurement, or a server that speaks first */
         if (c->old) {
@@ -345,6 +348,7 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     }
     c->pipelined = 1;
     c->counted = 0;
+    ask.len = ask.captured = 0; /* told with the first answer */
     if (readable <= before)
         readable = stamp;
     /* Nobody claims a further answer: another thread may be beginning the next turn, whose times are not this one's. */
@@ -365,7 +369,6 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
 static __always_inline void turn_answer(struct event *e)
 {
     struct conn *c = e->c;
-    __u32 word = c->word;
     __u64 stamp, readable = 0;
     bool look = false, further = false;
     struct user_buffer b = {};
@@ -377,6 +380,7 @@ static __always_inline void turn_answer(struct event *e)
     } else {
         stamp = departure(e->sk, e->tp, c->t1);
     }
+    __u32 word = c->word;
     if (cfg_payload && e->len && STATE_OF(word) != IDLE && c->hint < SJ_HINT_OTHER)
         look = buffer_of_call(e->task, e->receive, &b);
     if (look && STATE_OF(word) == ANSWERING && c->hint == SJ_HINT_HTTP)
@@ -390,10 +394,8 @@ static __always_inline void turn_answer(struct event *e)
         e->turn->t[2] = stamp;
         c->last = stamp;
     }
-    fill_head(&e->turn->h, c, current_tgid(e->task), SJ_REC_TURN, e->turn->h.flags, stamp);
+    fill_head(&e->turn->h, c, word, current_tgid(e->task), SJ_REC_TURN, e->turn->h.flags, stamp);
     tell_turn(e, &b, look);
-    c->ask_len = 0;
-    c->ask_captured = 0;
 }
 
 /*

@@ -14,33 +14,16 @@ import time
 
 import sjtest
 
-KINDS = ("prog", "map", "link")
 MIDDLE = ["--pieces", 4, "--piece-gap", "100ms", "--response-size", 4000]
 
 
 # ---- nothing stays in the kernel ------------------------------------------------------------------------------------
 
 
-def held_objects(pid):
-    """(kind, id) of the BPF objects that a process holds descriptors of."""
-    held = set()
-    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
-        try:
-            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
-                text = file.read()
-        except OSError:
-            continue
-        for kind in KINDS:
-            for line in text.splitlines():
-                if line.startswith(f"{kind}_id:"):
-                    held.add((kind, int(line.split()[1])))
-    return held
-
-
 def kernel_objects():
     """(kind, id) of all BPF objects of the host. Numbers are not given twice."""
     found = set()
-    for kind in KINDS:
+    for kind in sjtest.BPF_KINDS:
         listed = subprocess.run([sjtest.have("bpftool"), "-j", kind, "list"], stdout=subprocess.PIPE, check=False)
         found |= {(kind, entry["id"]) for entry in json.loads(listed.stdout or b"[]")}
     return found
@@ -68,8 +51,8 @@ def nothing_is_left(t):
             sjtest.await_true(lambda p=process: "measuring" in p.err(), "measuring", process=process)
             busy = sjtest.Client(server, "--duration", "10s", "--connections", 4)
             time.sleep(0.3)
-            held = held_objects(process.pid)
-            t.ok({kind for kind, _ in held} == set(KINDS) and held <= kernel_objects(),
+            held = sjtest.held_objects(process.pid)
+            t.ok({kind for kind, _ in held} == set(sjtest.BPF_KINDS) and held <= kernel_objects(),
                  f"{name}: programs, maps and links are there", held=held)
             process.send_signal(how)
             status = process.wait(20)
@@ -255,49 +238,6 @@ def reused_at_once(t):
             "5003 short connections, 20 at once", completeness=m.completeness)
 
 
-LOOP = "{ $i = 0; while ($i < %d) { @j = $i; $i++; } @held = count(); }"
-HELD_CALL = 'tracepoint:sock:sock_send_length /comm == "%s"/ ' + LOOP % 3000
-# The socket has given up its port then, and still has its old state.
-IS_RESET = "args->sport == %d && args->oldstate == 1 && args->newstate == 7"
-HELD_RESET = f"tracepoint:sock:inet_sock_set_state /{IS_RESET}/ " + LOOP % 9000
-TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$1"'
-
-
-def await_turn(server):
-    """Until a server of the model `single` has done with whom it served: it takes the next one, who asks nothing."""
-    with open_to(server) as s:
-        s.shutdown(socket.SHUT_WR)
-        s.recv(1)
-
-
-def reset_before_the_call_is_over(t):
-    """
-    The answer's call is held up on its way out for so long that the other side has read it and reset; or that, and the
-    reset for so much longer that the call is over before it.
-    """
-    name, n = f"hld{os.getpid()}", 101
-    sjtest.have("bpftrace")
-    for probe_set in ("socket", "syscall"):
-        for reset_too in (False, True):
-            what = f"{probe_set}: reset before the answer's call was over" + (", and held up" if reset_too else "")
-            with sjtest.Server("--model", "single", "--response-size", 64, "--name", name) as server:
-                program = HELD_CALL % name + (" " + HELD_RESET % server.port if reset_too else "")
-                holding = sjtest.Process(["unshare", "-m", "sh", "-c", TRACEFS, "sh", program])
-                sjtest.await_true(lambda: any(kind == "prog" for kind, _ in held_objects(holding.pid)),
-                                  "calls that are held up", timeout=30, process=holding)
-                with sjtest.Measure("--port", server.port, "--probe-set", probe_set) as m:
-                    for _ in range(n):
-                        request_from(0, server.target(), "/held")
-                    await_turn(server)
-                holding.send_signal(signal.SIGINT)
-                holding.wait(20)
-            t.equal((m.requests(role="server"), m.requests(role="client")), (n, n), f"{what}: all are told",
-                    completeness=m.completeness)
-            t.equal((m.completeness["cut_off"], m.completeness["lost"]), (0, 0), f"{what}: none is cut off or lost")
-            t.ok(f"@held: {n * (2 if reset_too else 1)}\n" in holding.out(), f"{what}: each was held up",
-                 told=holding.told())
-
-
 def connected_again(t):
     """One socket, one connection after the other, to two servers in turn."""
     connect = ctypes.CDLL(None, use_errno=True).connect
@@ -379,5 +319,5 @@ def stopped_monitor(t):
 
 
 sjtest.main(nothing_is_left, killed_under_load, server_dies_in_a_request, server_dies_in_an_answer,
-            reset_in_an_answer, client_leaves_the_queue, reused_at_once, reset_before_the_call_is_over, connected_again,
+            reset_in_an_answer, client_leaves_the_queue, reused_at_once, connected_again,
             stopped_server, stopped_client, stopped_monitor)

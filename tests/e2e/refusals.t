@@ -335,8 +335,8 @@ def no_kernel_support(t):
         types = file.read()
     # The kernel's own description of itself, in which one tracepoint has another name. Who needs it?
     needed = {"sk_data_ready": ["socket"], "sock_recv_length": ["socket"], "sock_send_length": ["socket"],
-              "sys_exit": ["syscall"], "tcp_probe": ["syscall"], "tcp_destroy_sock": ["syscall"],
-              "inet_sock_set_state": ["socket", "syscall"]}
+              "sys_exit": ["syscall"], "tcp_probe": ["syscall"],
+              "tcp_destroy_sock": ["socket", "syscall"], "inet_sock_set_state": ["socket", "syscall"]}
     for tracepoint in (*needed, *CLOCK):
         name = b"\0btf_trace_" + tracepoint.encode() + b"\0"
         if types.count(name) != 1:

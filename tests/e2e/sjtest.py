@@ -28,10 +28,10 @@ from sjbase import (BUILD, LOAD, SOJOURN, STARTUP, Failed, Process, Service, Tes
                     skip_all, stop, talk, temp)
 from sjservers import Nginx, Postgres, Redis
 
-__all__ = ["BUILD", "LOAD", "PROBE_SET", "ROOM", "SOJOURN", "STARTUP", "Client", "Failed", "Measure", "Nginx", "Postgres",
-           "Process", "Redis", "Server", "Service", "Test", "Threads", "accepts", "await_true", "clean_up", "client",
-           "free_port", "have", "main", "median", "need_root", "ns", "one_line", "quantile", "read_ndjson", "run",
-           "scratch", "skip_all", "stop", "talk", "temp"]
+__all__ = ["BPF_KINDS", "BUILD", "LOAD", "PROBE_SET", "ROOM", "SOJOURN", "STARTUP", "Client", "Failed", "Measure",
+           "Nginx", "Postgres", "Process", "Redis", "Server", "Service", "Test", "Threads", "accepts", "await_true",
+           "clean_up", "client", "free_port", "have", "held_objects", "main", "median", "need_root", "ns", "one_line",
+           "quantile", "read_ndjson", "run", "scratch", "skip_all", "stop", "talk", "temp"]
 
 
 # Which probe set measures; empty: the one that sojourn chooses.
@@ -132,6 +132,25 @@ class Measure:
     def select(self, **wanted):
         """trace: the lines whose members have these values."""
         return [line for line in self.lines if all(line.get(k) == v for k, v in wanted.items())]
+
+
+BPF_KINDS = ("prog", "map", "link")
+
+
+def held_objects(pid):
+    """(kind, id) of the BPF objects that a process holds descriptors of."""
+    held = set()
+    for fd in os.listdir(f"/proc/{pid}/fdinfo"):
+        try:
+            with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
+                text = file.read()
+        except OSError:
+            continue
+        for kind in BPF_KINDS:
+            for line in text.splitlines():
+                if line.startswith(f"{kind}_id:"):
+                    held.add((kind, int(line.split()[1])))
+    return held
 
 
 # ---- the load generator ---------------------------------------------------------------------------------------------

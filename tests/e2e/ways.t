@@ -39,7 +39,7 @@ def attached_to(pid):
     return *kinds.values(), others
 
 
-SOCKETS = {"inet_sock_set_state", "sk_data_ready", "sock_recv_length", "sock_send_length"}
+SOCKETS = {"inet_sock_set_state", "tcp_destroy_sock", "sk_data_ready", "sock_recv_length", "sock_send_length"}
 SCHEDULER = {"sched_switch", "sched_wakeup", "signal_generate"}
 
 

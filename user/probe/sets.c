@@ -11,10 +11,15 @@
  * who has a listener is the server. The clock comes before what reads it.
  */
 static const struct sj_probe_program socket_programs[] = {
-    {"on_state", "inet_sock_set_state", .listeners = true}, {"on_wakeup", "sched_wakeup", .clock = true},
-    {"on_signal", "signal_generate", .clock = true},        {"on_switch", "sched_switch", .clock = true},
-    {"on_send", "sock_send_length", .counts = true},        {"on_recv", "sock_recv_length", .counts = true},
-    {"on_data_ready", "sk_data_ready", .counts = false},    {.name = NULL},
+    {"on_destroy", "tcp_destroy_sock", .listeners = true},
+    {"on_state", "inet_sock_set_state", .listeners = true},
+    {"on_wakeup", "sched_wakeup", .clock = true},
+    {"on_signal", "signal_generate", .clock = true},
+    {"on_switch", "sched_switch", .clock = true},
+    {"on_send", "sock_send_length", .counts = true},
+    {"on_recv", "sock_recv_length", .counts = true},
+    {"on_data_ready", "sk_data_ready", .counts = false},
+    {.name = NULL},
 };
 
 static const struct sj_probe_program syscall_programs[] = {
