@@ -177,6 +177,12 @@ static __always_inline void copy_unix_path(struct sj_rec_conn *rec, struct sock 
     READ_ARRAY(rec->path, SJ_UNIX_PATH_LEN, addr, name[0].sun_path);
 }
 
+/* When did what ends here leave, if it was the last that the other side acknowledged? In whole us; else 0. */
+static __always_inline __u64 departure_of_acked(struct tcp_sock *tp, __u32 end)
+{
+    return READ(tp, rack.end_seq) == end ? READ(tp, rack.mstamp) * 1000 : 0;
+}
+
 /*
  * Tells who talks to whom, once per connection and again when another process takes it over. Process context only.
  * Global, so that the verifier walks it once; a global function takes no kernel pointer, hence the socket's address as

@@ -46,6 +46,7 @@ static __always_inline void conn_anew(struct conn *c)
     c->old = 0;
     c->tail = 0;
     c->pipelined = 0;
+    c->overtaken = 0;
 }
 
 /* A handshake is over: the state before tells who opened. */
@@ -59,6 +60,8 @@ static __always_inline void conn_established(struct sj_counters *k, struct sock 
     if (!c->role)
         conn_set_role(sk, c, oldstate == SYN_SENT ? SJ_ROLE_CLIENT : SJ_ROLE_SERVER);
     struct tcp_sock *tp = tcp_of(sk);
+    if (tp)
+        c->asked_to = READ(tp, write_seq);
     /* with fast open the ask came with the handshake, and nothing said so */
     if (tp && !c->ready && has_unread(sk, tp))
         c->ready = c->ready_last = bpf_ktime_get_ns();

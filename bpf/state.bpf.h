@@ -137,6 +137,9 @@ struct conn {
     __u32 owner_changes;
     __u32 answer_from; /* TCP: the sequence number behind what was told of the answer */
 
+    __u32 asked_to; /* client, TCP: the sequence number behind what was told of asks; 0: of none yet */
+    __u8 overtaken; /* client: the running turn was begun by its answer, since the ask's call is not over */
+
     struct reading clock; /* and what it showed then, or at the last answer */
     __u64 parent;         /* client: the server-side turn for whose sake it asks */
 

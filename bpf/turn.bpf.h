@@ -101,12 +101,53 @@ static __always_inline void begin_turn(struct event *e, __u32 word, __u64 arriva
     turn_open(c, ((word >> STATE_BITS) + 1) << STATE_BITS | ASKED);
 }
 
+/*
+ * A client may write in one thread and read in another, which may have the answer before the call that asked is past
+ * its own tracepoint. Then the answer begins the turn, and the ask is not told again. What it said is not known.
+ */
+static __always_inline void ask_overtaken(struct event *e, __u64 stamp)
+{
+    struct conn *c = e->c;
+    if (!e->tp || !c->asked_to || STATE_OF(c->word) == ASKED || (READ(e->sk, sk_shutdown) & SEND_SHUTDOWN))
+        return;
+    __u32 end = READ(e->tp, write_seq);
+    if (end == c->asked_to)
+        return;
+    struct event ask = {.c = c, .tp = e->tp, .len = end - c->asked_to};
+    __u64 now = departure_of_acked(e->tp, end);
+    if (now < c->last || now > stamp)
+        now = stamp;
+    if (c->tail)
+        turn_tail(e->k, e->log, c, 0, now);
+    c->asked_to = end;
+    c->overtaken = 1;
+    c->parent = 0;
+    begin_turn(&ask, c->word, 0, now, false);
+    c->answer_from -= (__u32)e->len; /* it has been read already */
+    e->k->opened[SJ_ROLE_CLIENT]++;
+}
+
+/* Is this what an overtaking answer has told already? */
+static __always_inline bool was_overtaken(struct event *e)
+{
+    struct conn *c = e->c;
+    if (!e->tp)
+        return false;
+    __u32 end = READ(e->tp, write_seq);
+    bool known = c->overtaken && end == c->asked_to;
+    c->asked_to = end;
+    c->overtaken = 0;
+    return known;
+}
+
 /* Bytes of an ask: the first ones begin a turn. */
 static __always_inline void turn_ask(struct event *e)
 {
     struct conn *c = e->c;
     bool leftover = false;
     __u64 arrival = 0, now;
+    if (!e->receive && was_overtaken(e))
+        return;
     __u32 word = c->word;
     bool begins = STATE_OF(word) != ASKED;
     if (e->receive) {
@@ -375,6 +416,7 @@ static __always_inline void turn_answer(struct event *e)
     if (e->receive) {
         stamp = taken(e->tp);
         readable = take_arrival(e, stamp);
+        ask_overtaken(e, stamp);
         if (cfg_clock)
             clock_at_reply(e);
     } else {

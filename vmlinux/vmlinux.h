@@ -482,6 +482,11 @@ struct inet_connection_sock {
     } icsk_ack;
 };
 
+struct tcp_rack {
+    u64 mstamp;
+    u32 end_seq;
+};
+
 struct tcp_sock {
     struct inet_connection_sock inet_conn;
     u32 copied_seq;
@@ -491,10 +496,9 @@ struct tcp_sock {
     u32 write_seq;
     u64 bytes_received;
     u64 bytes_sent;
-    u64 bytes_acked;
     u64 tcp_wstamp_ns;
     u64 tcp_clock_cache;
-    u64 tcp_mstamp;
+    struct tcp_rack rack;
 };
 
 struct request_sock {

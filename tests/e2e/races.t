@@ -318,6 +318,47 @@ def another_thread_is_told_of_the_reset(t):
         t.equal(held.count(), N, f"{what}: each was held up")
 
 
+def reader_overtakes_the_writer(t):
+    """
+    A client that writes in one thread and reads in another, which has every other answer before the writer's call is
+    over. What those requests said is not known then.
+    """
+    name, held_up = f"hld{os.getpid()}", N // 2
+
+    def serve(s):
+        while read_ask(s):
+            time.sleep(0.001)
+            s.sendall(ANSWER)
+
+    for probe_set in ("socket", "syscall"):
+        with Held(name) as held, Serving(serve) as server:
+            def one():
+                with connected(server) as s:
+                    wanted = threading.Semaphore(0)
+
+                    def write():
+                        for i in range(N):
+                            called(name if i % 2 else "writer")
+                            wanted.acquire()
+                            s.sendall(ASK)
+
+                    writing = threading.Thread(target=write)
+                    writing.start()
+                    for _ in range(N):
+                        wanted.release()
+                        if s.recv(4096) != ANSWER:
+                            raise sjtest.Failed("another answer")
+                    writing.join()
+            m, trace = measured(server, probe_set, one, 1)
+        what = f"{probe_set}: the reader overtakes the writer"
+        whole(t, what, m, trace, errors=False)
+        t.all([line for line in trace.lines if line["error"] or line["total"] < 0.001], f"{what}: each in full")
+        t.equal(m.operations(role="server"), {"GET /held": N}, f"{what}: the server knows all that was asked")
+        t.at_least(m.operations(role="client").get("GET /held", 0), N - held_up,
+                   f"{what}: and the client what was not overtaken", completeness=m.completeness)
+        t.equal(held.count(), held_up, f"{what}: every other was held up")
+
+
 sjtest.main(half_closed_when_answered, reset_after_the_end, reset_before_the_call_is_over,
             reset_before_a_later_piece_is_over, reset_behind_unread_data, broken_pipe_before_the_answer_is_read,
-            another_thread_is_told_of_the_reset)
+            another_thread_is_told_of_the_reset, reader_overtakes_the_writer)
