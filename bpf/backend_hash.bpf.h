@@ -238,6 +238,8 @@ static __always_inline struct conn *conn_known(struct sock *sk, __u64 mark)
     }
     if (!mark && !s->endless)
         return c; /* closed, and TCP has still to do with it */
+    if (!mark && mark_of(sk) == s->mark)
+        return c; /* accepted since the mark was read */
     conn_forget(sk, c);
     return NULL;
 }

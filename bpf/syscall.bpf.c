@@ -85,15 +85,16 @@ __noinline int unix_arrived(__u64 sock)
 }
 
 /*
- * A unix socket was connected. Its peer, made for that, waits in an accept queue, without an inode and so without a
- * mark; neither has had anything to say yet: a state without a mark is of an earlier socket.
+ * A unix socket was connected, to a peer that was made for that. Neither has had anything to say yet: states at their
+ * addresses are of earlier sockets. They go now, when nobody else is about it; later both ends might at once.
  */
-__noinline int unix_connected(__u64 sock)
+__noinline int unix_connected(__u64 sock, __u64 mark)
 {
-    struct sock *peer = READ((struct unix_sock *)sock, peer);
+    struct sock *sk = (struct sock *)sock, *peer = READ((struct unix_sock *)sock, peer);
     struct conn *c = peer ? conn_of(peer) : NULL;
-    if (c && !slot_of(c)->mark)
+    if (c)
         conn_forget(peer, c);
+    conn_known(sk, mark);
     return 0;
 }
 
@@ -179,7 +180,7 @@ static __always_inline void returned(struct pt_regs *regs, long nr, enum effect 
     call->arg[2] = regs->REG_ARG3;
     if (effect == CONNECTED) {
         if (is_unix(sk) && !ret)
-            unix_connected((__u64)sk);
+            unix_connected((__u64)sk, mark);
     } else if (ret > 0 && (effect == RECEIVED_SEVERAL || effect == SENT_SEVERAL)) {
         moved_several(sk, mark, call->arg[1], ret, receive);
     } else {
