@@ -78,6 +78,7 @@ class Recorded:
                 clients = [sjtest.Client(tcp, "--requests", 4003, "--connections", 5, "--path", "/item/{n}"),
                            sjtest.Client(local, "--requests", 1009, "--connections", 2, "--path", "/unix/{n}")]
                 self.sent = [client.finish() for client in clients]
+                time.sleep(0.05)  # see sjtest.Measure
                 self.status = sjtest.stop(self.recorder)
         self.report, self.lines, self.lines_path = report.report, trace.lines, trace.process.out_path
         os.chmod(self.path, 0o644)
@@ -118,12 +119,15 @@ def same_as_live(t):
         operations = [[(o["operation"], o["requests"], o["errors"], o["statuses"]) for o in s["operations"]]
                       for s in (one, other)]
         t.equal(operations[0], operations[1], f"{name}: operations as live")
-        # two programs measured the same requests; each reads the clock for itself
-        off = [(key, one["total"][key], other["total"][key]) for key in ("mean", "p50", "p90", "p95", "p99", "p999")
-               if abs(one["total"][key] - other["total"][key]) > max(0.05 * other["total"][key], 20e-6)]
+        # Two programs measured the same requests. For TCP they take the kernel's stamps; on unix sockets each reads the
+        # clock for itself, and one request may have lost its CPU between the two for a fifth of a second.
+        lost = 0 if port else 0.2 / one["requests"]
+        quantiles = ("mean", "p50", "p90", "p95", "p99", *(["p999"] if port else []))
+        off = [(key, one["total"][key], other["total"][key]) for key in quantiles
+               if abs(one["total"][key] - other["total"][key]) > max(0.05 * other["total"][key], 20e-6) + lost]
         t.all(off, f"{name}: quantiles as live")
         off = [(stage, one["stages"][stage]["mean"], values["mean"]) for stage, values in other["stages"].items()
-               if abs(one["stages"][stage]["mean"] - values["mean"]) > max(0.05 * values["mean"], 50e-6)]
+               if abs(one["stages"][stage]["mean"] - values["mean"]) > max(0.05 * values["mean"], 50e-6) + lost]
         t.all(off, f"{name}: stages as live")
     errors = sum(s["errors"] for s in told["services"])
     t.equal(errors, 4003 // 50, "recording: every fiftieth is an error")
