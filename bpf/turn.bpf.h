@@ -304,8 +304,19 @@ struct asked {
     __u16 captured, flags;
 };
 
-static __always_inline void fill_turn(struct event *e, const struct asked *a, __u64 stamp, __u64 readable)
+/*
+ * What the record says must hold in itself, also where another thread was just writing what it was read from: the next
+ * turn's times beside this one's, or one of the two lengths.
+ */
+static __always_inline void fill_turn(struct event *e, struct asked *a, __u64 stamp, __u64 readable)
 {
+    __u64 latest = e->receive ? readable : stamp;
+    if (a->t1 > latest)
+        a->t1 = latest;
+    if (a->t0 > a->t1)
+        a->t0 = a->t1;
+    if (a->captured > a->len)
+        a->captured = 0;
     e->place = log_place(e->log, &e->room);
     e->entry = (void *)e->log + e->place;
     e->turn = (void *)(e->entry + 1);
@@ -392,12 +403,6 @@ static __always_inline bool take_turn(struct event *e, __u32 word, __u64 stamp, 
     ask.len = ask.captured = 0; /* told with the first answer */
     if (readable <= before)
         readable = stamp;
-    /* Nobody claims a further answer: another thread may be beginning the next turn, whose times are not this one's. */
-    __u64 latest = e->receive ? readable : stamp;
-    if (ask.t1 > latest)
-        ask.t1 = latest;
-    if (ask.t0 > ask.t1)
-        ask.t0 = ask.t1;
     fill_turn(e, &ask, stamp, readable);
     e->turn->h.flags |= SJ_F_CONTINUED;
     if (!e->receive)
