@@ -18,11 +18,12 @@ CPUS = os.sched_getaffinity(0)
 ASK = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n" + 64 * b"x"
 HALF = len(ANSWER) // 2
-TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -e "$1"'
+TRACEFS = 'mount -t tracefs tracefs /sys/kernel/tracing; exec bpftrace -B line -e "$1"'
 LOOP = "{ $i = 0; while ($i < %d) { @j = $i; $i++; } @held = count(); }"
 # A socket that is reset has given up its port then, and still has its old state.
 IS_RESET = "args->sport == %d && args->oldstate == 1 && args->newstate == 7"
 HELD_RESET = f"tracepoint:sock:inet_sock_set_state /{IS_RESET}/ " + LOOP % 45000
+TOLD = " interval:ms:100 { print(@held); }"
 HELD_CALL = 'tracepoint:sock:sock_send_length /comm == "%s"/ ' + LOOP % 15000
 
 
@@ -34,7 +35,7 @@ class Held:
     """
 
     def __init__(self, name, port=0):
-        self.program = HELD_CALL % name + (" " + HELD_RESET % port if port else "")
+        self.program = HELD_CALL % name + (" " + HELD_RESET % port if port else "") + TOLD
 
     def __enter__(self):
         os.sched_setaffinity(0, {max(CPUS)})
@@ -45,16 +46,22 @@ class Held:
 
     def attached(self):
         listed = sjtest.run([sjtest.have("bpftool"), "-j", "perf"])
-        mine = [entry for entry in json.loads(listed) if entry["pid"] == self.process.pid]
+        mine = [e for e in json.loads(listed) if e["pid"] == self.process.pid and "tracepoint" in e["fd_type"]]
         return len(mine) == self.program.count("tracepoint:")
 
     def __exit__(self, kind, value, trace):
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
-        os.sched_setaffinity(0, CPUS)
+        try:
+            before = len(self.told())  # what it tells the time after next is of all that was held up until now
+            sjtest.await_true(lambda: len(self.told()) > before + 1, "a count of what was held up", process=self.process)
+        finally:
+            sjtest.stop(self.process, signal.SIGKILL)
+            os.sched_setaffinity(0, CPUS)
+
+    def told(self):
+        return [line.split()[1] for line in self.process.out().splitlines() if line.startswith("@held: ")]
 
     def count(self):
-        return int(self.process.out().partition("@held: ")[2].partition("\n")[0] or 0)
+        return int(self.told()[-1])
 
 
 def called(name):
